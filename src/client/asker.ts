@@ -1,0 +1,60 @@
+// Questions that the proxy asks the cluster on a client's behalf, in RESP2 whatever the client speaks, so that
+// their replies can be read with redis-parser. Only while nothing else of the client is under way. Cold.
+
+import type { Call, Caller } from '../cluster/call.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Lane, Node } from '../cluster/node.ts';
+import { command } from '../resp/write.ts';
+import type { Client } from './client.ts';
+import { Question } from './request.ts';
+import { parseReply } from './saved.ts';
+
+export class Asker implements Caller {
+  readonly cluster: Cluster;
+  readonly lane: Lane;
+
+  private constructor(cluster: Cluster, lane: Lane) {
+    this.cluster = cluster;
+    this.lane = lane;
+  }
+
+  /** Runs `work` with questions that have the client's own rights. */
+  static async with<T>(client: Client, work: (asker: Asker) => Promise<T>): Promise<T> {
+    const { username, password } = client.session;
+    const lane = client.cluster.enterLane(2, username, password, 0);
+    try {
+      return await work(new Asker(client.cluster, lane));
+    } finally {
+      client.cluster.leaveLane(lane);
+    }
+  }
+
+  /** The raw reply of the owner of a slot, or of a node; an error reply too. */
+  raw(whom: number | Node, words: readonly (string | Buffer | number)[], reads = true): Promise<Buffer> {
+    return Question.ask(this, whom, command(words), reads);
+  }
+
+  /** The reply as nested arrays of Buffers and numbers. Throws the server's error. */
+  async value(whom: number | Node, words: readonly (string | Buffer | number)[], reads = true): Promise<unknown> {
+    const value = parseReply(await this.raw(whom, words, reads));
+    if (value instanceof Error) throw new ServerError(value.message);
+    return value;
+  }
+
+  /** The same question to every primary, the replies by lowest slot. */
+  ofShards(words: readonly (string | Buffer | number)[], reads = true): Promise<unknown[]> {
+    return Promise.all(this.cluster.shardSlots().map((slot) => this.value(slot, words, reads)));
+  }
+
+  /** The same question to every node, replicas too. */
+  ofNodes(words: readonly (string | Buffer | number)[], reads = true): Promise<unknown[]> {
+    return Promise.all(this.cluster.allNodes().map(({ node }) => this.value(node, words, reads)));
+  }
+
+  callStarted(_call: Call): void {}
+  callLoose(_call: Call): void {}
+  callSettled(_call: Call): void {}
+}
+
+/** An error reply of a server, to be given to the client as it is. */
+export class ServerError extends Error {}

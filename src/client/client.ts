@@ -1,0 +1,482 @@
+// One downstream connection: reads, frames, dispatches, and writes replies in order. Hot.
+//
+//   socket --chunk--> frame --> execute --> Request, Gathered --> cluster ... --> answer --> Replies --> Outbox
+//
+// A client whose next command must wait (its output is not read, too much is under way, its order would be
+// lost) is stalled: what it has sent is kept, its socket is read no more, and it goes on at the end of a turn
+// in which something of what it waited for has happened. Idle, it holds no buffer at all.
+//
+// Order. Two commands of a client on one slot reach the data in the order they were sent. Links are FIFOs, so
+// this needs care only when the second would take another road than the first: the map has changed, the first
+// was redirected or waits, or it has several keys and may be told to try again. Such calls are counted as
+// loose; while there are any, or the map is not the one the calls under way were sent by, the next command for
+// the same slot stalls the client until they are answered.
+
+import type { Socket } from 'node:net';
+import type { Call, Caller } from '../cluster/call.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Lane } from '../cluster/node.ts';
+import type { Topology } from '../cluster/topology.ts';
+import type { Flushable } from '../cluster/turn.ts';
+import { type Command, FLAG } from '../command/command.ts';
+import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, dispatch, FAN_OUT, SPLIT, singleKey } from '../dispatch.ts';
+import * as errors from '../resp/errors.ts';
+import { COMMAND, EMPTY, Frame, frame, MORE } from '../resp/request.ts';
+import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
+import { TOTAL } from '../telemetry/counters.ts';
+import { ServerError } from './asker.ts';
+import type { Context } from './context.ts';
+import { atTheDoor } from './door.ts';
+import { askKeys, fanOut, splitBySlot } from './fanout.ts';
+import { Outbox } from './outbox.ts';
+import { type Place, Replies } from './replies.ts';
+import { Gathered, Request, Spoken } from './request.ts';
+import { Session } from './session.ts';
+
+/** Unread output above which a client is not read from. */
+const OUTPUT_PAUSE = 1048576;
+const FIRST_INPUT = 4096;
+const MINUS = 45;
+/** In place of a slot: every slot. */
+export const EVERY_SLOT = -1;
+
+/** The frame of whoever is being read: a client has one of its own only while a command is incomplete. */
+let sharedFrame = new Frame();
+
+export class Client implements Caller, Flushable {
+  readonly context: Context;
+  readonly cluster: Cluster;
+  readonly session: Session;
+  readonly replies: Replies;
+  closed = false;
+  /** Nothing more is read; close when all replies are out. */
+  private ending = false;
+  /** The client has said all it will. */
+  private said = false;
+
+  private readonly socket: Socket;
+  private readonly outbox: Outbox;
+
+  private input: Buffer | undefined = undefined;
+  private inputFrom = 0;
+  private inputTo = 0;
+  private ownFrame: Frame | undefined = undefined;
+
+  private dirty = false;
+  private stalled = false;
+  private paused = false;
+  /** A command is being worked out that nothing may overtake. */
+  private busy = false;
+  private congested = false;
+
+  private inFlight = 0;
+  private loose = 0;
+  private routedBy: Topology;
+
+  constructor(context: Context, socket: Socket) {
+    this.context = context;
+    this.cluster = context.cluster;
+    this.routedBy = this.cluster.topology;
+    this.socket = socket;
+    this.outbox = new Outbox(socket, context.turn, context.counters.totals);
+    this.replies = new Replies(this.outbox);
+    const { username, password } = context.user;
+    const id = context.nextId();
+    const lane = this.cluster.enterLane(2, username, password, id % this.cluster.options.links);
+    this.session = new Session(id, socket, lane, context.openToAll, context.turn.now);
+    this.session.username = username;
+    this.session.password = password;
+    socket.on('drain', () => this.wake());
+    socket.on('end', () => this.finish());
+    socket.on('error', () => this.close());
+    socket.on('close', () => this.close());
+  }
+
+  get lane(): Lane {
+    return this.session.lane;
+  }
+
+  // ---- what comes in
+
+  /** The next bytes from the socket; they are valid during the call only. */
+  read(chunk: Buffer, length: number): void {
+    if (this.closed) return;
+    const { context } = this;
+    this.session.activeAt = context.turn.tick();
+    context.counters.totals[TOTAL.bytesFromClients]! += length;
+    if (this.input === undefined) this.consume(chunk, 0, length);
+    else {
+      this.keep(chunk, 0, length);
+      if (!this.stalled) this.goOn();
+    }
+  }
+
+  private goOn(): void {
+    if (this.input !== undefined) this.consume(this.input, this.inputFrom, this.inputTo);
+  }
+
+  private consume(bytes: Buffer, from: number, end: number): void {
+    const { limits } = this.context.config;
+    let f = this.ownFrame;
+    let start = from;
+    if (f === undefined) {
+      f = sharedFrame;
+      f.reset(start);
+    }
+    for (;;) {
+      const status = frame(f, bytes, end, limits, this.session.authenticated);
+      if (status === COMMAND) {
+        if (!this.execute(f)) return this.stall(bytes, start, end);
+      } else if (status === MORE) {
+        return this.more(f, bytes, start, end);
+      } else if (status !== EMPTY) return this.violate(f);
+      if (this.closed || this.ending) return this.forgetInput();
+      start = f.consumed;
+      if (start >= end) return this.forgetInput();
+      f.reset(start);
+    }
+  }
+
+  /** The command goes on in bytes to come: the frame stays with this client. */
+  private more(f: Frame, bytes: Buffer, start: number, end: number): void {
+    if (start >= end) return this.forgetInput();
+    if (f === sharedFrame) sharedFrame = new Frame();
+    this.ownFrame = f;
+    const kept = this.retain(bytes, start, end);
+    f.rebase(this.input!, kept - start);
+    if (end - start + f.need > this.context.config.limits.clientQuery) {
+      this.say(undefined, errors.limit('limits.clientQuery', this.context.config.limits.clientQuery));
+      this.end();
+    }
+  }
+
+  /** The command at `start` can't be executed now: it is framed again when the client goes on. */
+  private stall(bytes: Buffer, start: number, end: number): void {
+    this.ownFrame = undefined;
+    this.retain(bytes, start, end);
+    this.stalled = true;
+    if (this.paused) return;
+    this.paused = true;
+    this.socket.pause();
+  }
+
+  /** Makes `bytes[start..end)` this client's own input; returns where it now begins. */
+  private retain(bytes: Buffer, start: number, end: number): number {
+    if (bytes === this.input) {
+      this.inputFrom = start;
+      return start;
+    }
+    this.input = undefined;
+    this.keep(bytes, start, end);
+    return this.inputFrom;
+  }
+
+  private keep(bytes: Buffer, from: number, to: number): void {
+    const length = to - from;
+    let input = this.input;
+    if (input === undefined) {
+      this.inputFrom = this.inputTo = 0;
+      input = this.input = Buffer.allocUnsafeSlow(Math.max(FIRST_INPUT, length * 2));
+    } else if (this.inputTo + length > input.length) {
+      const used = this.inputTo - this.inputFrom;
+      const target = used + length > input.length / 2 ? Buffer.allocUnsafeSlow(Math.max((used + length) * 2, FIRST_INPUT)) : input;
+      input.copy(target, 0, this.inputFrom, this.inputTo);
+      this.ownFrame?.rebase(target, -this.inputFrom);
+      this.inputFrom = 0;
+      this.inputTo = used;
+      input = this.input = target;
+    }
+    bytes.copy(input, this.inputTo, from, to);
+    this.inputTo += length;
+  }
+
+  private forgetInput(): void {
+    this.input = undefined;
+    this.ownFrame = undefined;
+  }
+
+  private violate(f: Frame): void {
+    this.context.counters.totals[TOTAL.protocolErrors]! += 1;
+    this.say(undefined, errors.protocol(f.error));
+    this.end();
+  }
+
+  // ---- what is done with a command
+
+  /** False: not now, the client is to be stalled. */
+  private execute(f: Frame): boolean {
+    const { context, session } = this;
+    if (this.busy || this.congested || this.replies.count >= context.config.limits.clientPending) return false;
+    const command = context.table.find(f);
+    if (command === undefined) return this.refuse(undefined, errors.unknownCommand(f));
+    if (command.subcommands !== undefined && f.argc > 1) return this.refuse(command, errors.unknownSubcommand(f));
+    if (!command.takes(f.argc)) return this.refuse(command, errors.wrongArity(command.name));
+    if (!session.authenticated && (command.flags & FLAG.noAuth) === 0) return this.refuse(command, errors.noAuth());
+    session.lastCommand = command;
+    const where = dispatch(command, f);
+    if (where >= 0) return this.toSlot(command, f, where, !singleKey(command));
+    switch (where) {
+      case ANY:
+        return this.toSlot(command, f, this.cluster.anySlot(session.id), false);
+      case SPLIT:
+        return splitBySlot(this, command, f);
+      case FAN_OUT:
+        return fanOut(this, command, f);
+      case DOOR:
+        return atTheDoor(this, command, f);
+      case ASK_KEYS:
+        return askKeys(this, command, f);
+      case CROSS_SLOT:
+        return this.refuse(command, errors.crossSlot());
+      case BLOCKS:
+        return this.refuse(command, errors.unsupported(command.name, 'blocking commands are not served yet'));
+    }
+    return this.refuse(command, refusal(command));
+  }
+
+  /** Sends a command whole to the owner of a slot. */
+  toSlot(command: Command, f: Frame, slot: number, loose: boolean): boolean {
+    if (this.inFlight !== 0 && this.mustWait(slot)) return false;
+    const { cluster } = this;
+    const node = cluster.primaries[cluster.slots[slot]!];
+    if (node !== undefined) {
+      const link = node.link(this.session.lane);
+      if (link.full) {
+        link.whenRoom(() => this.wake());
+        return false;
+      }
+    }
+    const request = new Request(this, command, slot, loose);
+    this.replies.push(request);
+    request.start(f.bytes as Buffer, f.from, f.to);
+    return true;
+  }
+
+  /** True while a command for `slot` could overtake one that is under way. */
+  mustWait(slot: number): boolean {
+    if (this.inFlight === 0 || (this.loose === 0 && this.routedBy === this.cluster.topology)) return false;
+    let stale = false;
+    for (let place = this.replies.front; place !== undefined; place = place.next) {
+      if (place instanceof Request) {
+        if (place.settled) continue;
+        if (this.holdsBack(place, slot)) return true;
+        stale ||= this.misplaced(place);
+      } else if (place instanceof Gathered) {
+        for (const part of place.parts) {
+          if (part.settled) continue;
+          if (this.holdsBack(part, slot)) return true;
+          stale ||= this.misplaced(part);
+        }
+      }
+    }
+    if (!stale) this.routedBy = this.cluster.topology;
+    return false;
+  }
+
+  private holdsBack(call: Call, slot: number): boolean {
+    if (slot === EVERY_SLOT) return this.misplaced(call);
+    return call.slot === slot && (call.loose || this.misplaced(call));
+  }
+
+  /** Not at the node where the map would send it now. */
+  private misplaced(call: Call): boolean {
+    return call.slot >= 0 && (call.node === undefined || call.node !== this.cluster.primaries[this.cluster.slots[call.slot]!]);
+  }
+
+  /** For CLIENT LIST. */
+  get fd(): number {
+    return (this.socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
+  }
+
+  /** Bytes read and not executed yet. */
+  get inputBytes(): number {
+    return this.input === undefined ? 0 : this.inputTo - this.inputFrom;
+  }
+
+  /** Bytes of replies that the kernel has not taken yet. */
+  get unread(): number {
+    return this.outbox.backlog;
+  }
+
+  /** True when nothing of this client is under way. */
+  get settled(): boolean {
+    return this.inFlight === 0;
+  }
+
+  /** Answers a command with what the proxy itself says. Always true: the command is done. */
+  say(command: Command | undefined, reply: Buffer): true {
+    const { replies } = this;
+    if (command !== undefined) this.count(command, this.context.turn.now, reply[0]!);
+    if (replies.front === undefined) this.outbox.append(reply, 0, reply.length);
+    else {
+      const place = new Spoken();
+      replies.push(place);
+      replies.answer(place, reply, 0, reply.length);
+    }
+    this.touch();
+    return true;
+  }
+
+  /** As `say`, for what the proxy refuses by itself. */
+  refuse(command: Command | undefined, reply: Buffer): true {
+    this.context.counters.totals[TOTAL.rejected]! += 1;
+    return this.say(command, reply);
+  }
+
+  /** Works a reply out, while nothing else of this client is under way. False: not yet. */
+  workOut(command: Command, work: () => Promise<Buffer>): boolean {
+    if (this.inFlight > 0 || this.replies.count > 0) return false;
+    const place = new Spoken();
+    const since = this.context.turn.now;
+    this.replies.push(place);
+    this.busy = true;
+    const done = (reply: Buffer) => {
+      this.busy = false;
+      this.answer(place, command, since, reply, 0, reply.length);
+    };
+    work().then(done, (error: Error) => {
+      if (error instanceof ServerError) return done(errors.asServerSaid(error.message));
+      this.context.log.error({ command: command.name, error: error.stack }, 'a command failed inside the proxy');
+      done(Buffer.from(`-ERR slotless: ${error.message.replace(/[\r\n]+/g, ' ')}\r\n`));
+    });
+    return true;
+  }
+
+  /** From now on commands run as this user, in this protocol. Nothing is under way. */
+  enter(resp: 2 | 3, username: string, password: string): void {
+    const { session, cluster } = this;
+    const old = session.lane;
+    session.resp = resp;
+    session.username = username;
+    session.password = password;
+    session.lane = cluster.enterLane(resp, username, password, session.id % cluster.options.links);
+    cluster.leaveLane(old);
+  }
+
+  /** RESET: as the connection was when it was accepted. Nothing is under way. */
+  resetSession(): void {
+    const { session, context } = this;
+    session.name = '';
+    session.readOnly = false;
+    session.noEvict = session.noTouch = false;
+    session.authenticated = context.openToAll;
+    this.enter(2, context.user.username, context.user.password);
+  }
+
+  // ---- what goes out
+
+  answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void {
+    if (this.closed) return;
+    this.count(command, since, bytes[from]!);
+    this.replies.answer(place, bytes, from, to);
+    this.touch();
+  }
+
+  answerPiece(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (this.closed) return;
+    if (last) this.count(command, since, 0);
+    this.replies.answerPiece(place, bytes, from, to, last);
+    this.touch();
+  }
+
+  private count(command: Command, since: number, first: number): void {
+    const { counters, turn } = this.context;
+    const { id } = command;
+    const micros = (turn.now - since) * 1000;
+    counters.calls[id]! += 1;
+    counters.micros[id]! += micros;
+    counters.histogram[id * BUCKETS + bucketOf(micros)]! += 1;
+    if (first === MINUS) counters.errors[id]! += 1;
+  }
+
+  callStarted(call: Call): void {
+    if (this.inFlight++ === 0) this.routedBy = this.cluster.topology;
+    if (call.loose) this.loose++;
+  }
+
+  callLoose(call: Call): void {
+    if (!call.loose) {
+      call.loose = true;
+      this.loose++;
+    }
+    if (this.stalled) this.touch();
+  }
+
+  callSettled(call: Call): void {
+    this.inFlight--;
+    if (call.loose) this.loose--;
+    if (this.stalled) this.touch();
+  }
+
+  /** Something that the client may have waited for has happened. */
+  wake(): void {
+    if (this.closed) return;
+    this.congested = false;
+    this.touch();
+  }
+
+  private touch(): void {
+    if (this.dirty) return;
+    this.dirty = true;
+    this.context.turn.markClient(this);
+  }
+
+  flush(): void {
+    this.dirty = false;
+    if (this.closed) return;
+    this.outbox.flush();
+    const unread = this.socket.writableLength;
+    if (unread > 0 || this.replies.heldBytes > 0) {
+      if (unread + this.replies.heldBytes > this.context.config.clientOutputLimit) return this.dropSlow(unread);
+      this.congested = unread > OUTPUT_PAUSE;
+    }
+    if (this.stalled && !this.congested) {
+      this.stalled = false;
+      this.goOn();
+      if (!this.stalled && this.paused && !this.closed) {
+        this.paused = false;
+        this.socket.resume();
+      }
+      if (!this.dirty) this.outbox.flush();
+    }
+    if ((this.ending || this.said) && this.replies.front === undefined && !this.stalled) this.socket.end();
+  }
+
+  private dropSlow(unread: number): void {
+    this.context.counters.totals[TOTAL.slowClientsDropped]! += 1;
+    this.context.log.warn({ client: this.session.address, unread }, 'a client that does not read its replies was dropped (clientOutputLimit)');
+    this.close();
+  }
+
+  // ---- its end
+
+  /** The client has said all it will: what it has asked is still answered. */
+  private finish(): void {
+    this.said = true;
+    this.touch();
+  }
+
+  /** Answers what is under way, then closes. Nothing more is read. */
+  end(): void {
+    this.ending = true;
+    this.forgetInput();
+    this.stalled = false;
+    this.touch();
+  }
+
+  close(reason?: string): void {
+    if (this.closed) return;
+    this.closed = true;
+    if (reason !== undefined) this.context.log.warn({ client: this.session.address, reason }, 'a client was disconnected');
+    this.replies.clear();
+    this.forgetInput();
+    this.context.clients.delete(this.session.id);
+    this.context.counters.totals[TOTAL.clients]! -= 1;
+    this.cluster.leaveLane(this.session.lane);
+    this.socket.destroy();
+  }
+}
+
+function refusal(command: Command): Buffer {
+  return command.refusal.endsWith('not served yet') ? errors.unsupported(command.name, command.refusal) : errors.refused(command.name);
+}

@@ -1,0 +1,65 @@
+// What all clients of one worker share.
+
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Turn } from '../cluster/turn.ts';
+import type { CommandTable } from '../command/table.ts';
+import type { Config } from '../config.ts';
+import type { Log } from '../log.ts';
+import type { Counters } from '../telemetry/counters.ts';
+import type { Client } from './client.ts';
+
+/** What is known of the servers behind the proxy, as one server would say it of itself. */
+export interface ServerFacts {
+  /** What HELLO of the servers says: `redis` or `valkey`, and its version. */
+  readonly helloName: string;
+  readonly helloVersion: string;
+  /** Cursors of SCAN hold their slot (Redis 7.4, Valkey 8 and later). */
+  readonly slotCursors: boolean;
+  /** The default user needs a password. */
+  readonly authRequired: boolean;
+  /** 40 hexadecimal digits, made anew at each start. */
+  readonly runId: string;
+  /** Wall clock, ms. */
+  readonly startedAt: number;
+}
+
+/** The other workers of this process. */
+export interface Peers {
+  /** Lines of CLIENT LIST of the other workers' clients. */
+  clientLines(): Promise<string[]>;
+  /** Ends the other workers' clients that a filter names; how many they were. */
+  killClients(filter: ClientFilter): Promise<number>;
+}
+
+/** CLIENT KILL and CLIENT LIST: every field that is set must match. */
+export interface ClientFilter {
+  readonly id?: readonly number[];
+  readonly address?: string;
+  readonly localAddress?: string;
+  readonly user?: string;
+  readonly type?: string;
+  /** Leave out the one that asks. */
+  readonly skip?: number;
+  /** Seconds since it connected, at least. */
+  readonly maxAge?: number;
+}
+
+export interface Context {
+  readonly config: Config;
+  readonly cluster: Cluster;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly table: CommandTable;
+  readonly server: ServerFacts;
+  readonly clients: Map<number, Client>;
+  readonly peers: Peers;
+  readonly log: Log;
+  /** As whom a client's commands run before it has logged in. */
+  readonly user: { readonly username: string; readonly password: string };
+  /** A client may give commands before it has logged in. */
+  readonly openToAll: boolean;
+  /** Clients that this worker accepts. */
+  readonly maxClients: number;
+  /** A number that no client of any worker has had. */
+  nextId(): number;
+}

@@ -1,0 +1,69 @@
+// Commands that the proxy answers itself. Cold, but for PING.
+//
+// One row per command. A handler says its reply at once, or works it out over several turns; false means that
+// it must wait until the client's other commands are answered, and is asked again.
+
+import type { Command } from '../command/command.ts';
+import { toInteger } from '../command/arguments.ts';
+import * as errors from '../resp/errors.ts';
+import type { Frame } from '../resp/request.ts';
+import { array, bulk, bulkString, EMPTY_ARRAY, integer, OK, PONG, RESET } from '../resp/write.ts';
+import { authenticate, hello } from './auth.ts';
+import type { Client } from './client.ts';
+import { CLIENT_COMMANDS } from './clients.ts';
+import { CLUSTER_COMMANDS } from './view.ts';
+import { SERVER_COMMANDS } from './server.ts';
+
+export type Handler = (client: Client, command: Command, f: Frame) => boolean;
+
+const HANDLERS: Readonly<Record<string, Handler>> = {
+  ping: (client, command, f) => {
+    if (f.argc > 2) return client.refuse(command, errors.wrongArity('ping'));
+    return client.say(command, f.argc === 1 ? PONG : bulk(f.bytes.subarray(f.starts[1], f.ends[1])));
+  },
+  echo: (client, command, f) => client.say(command, bulk(f.bytes.subarray(f.starts[1], f.ends[1]))),
+  quit: (client, command) => {
+    client.say(command, OK);
+    client.end();
+    return true;
+  },
+  reset: (client, command) => {
+    if (!client.settled) return false;
+    client.resetSession();
+    return client.say(command, RESET);
+  },
+  hello,
+  auth: authenticate,
+  select: (client, command, f) => {
+    const index = toInteger(f, 1);
+    if (index === undefined) return client.refuse(command, errors.notInteger());
+    if (index === 0) return client.say(command, OK);
+    return client.refuse(command, index > 0 && index < 16 ? errors.selectInCluster() : errors.dbIndex());
+  },
+  readonly: (client, command) => {
+    client.session.readOnly = true;
+    return client.say(command, OK);
+  },
+  readwrite: (client, command) => {
+    client.session.readOnly = false;
+    return client.say(command, OK);
+  },
+  asking: (client, command) => client.say(command, OK),
+  role: (client, command) => client.say(command, array([bulkString('master'), integer(0), EMPTY_ARRAY])),
+  time: (client, command) => {
+    const micros = Math.round((performance.timeOrigin + performance.now()) * 1000);
+    const seconds = Math.floor(micros / 1e6);
+    return client.say(command, array([bulkString(String(seconds)), bulkString(String(micros - seconds * 1e6))]));
+  },
+  ...CLIENT_COMMANDS,
+  ...CLUSTER_COMMANDS,
+  ...SERVER_COMMANDS,
+};
+
+/** Answers a command of the door. False: not yet. */
+export function atTheDoor(client: Client, command: Command, f: Frame): boolean {
+  const handler = Object.hasOwn(HANDLERS, command.name) ? HANDLERS[command.name] : undefined;
+  if (handler !== undefined) return handler(client, command, f);
+  return client.refuse(command, errors.unsupported(command.name, 'it is not served yet'));
+}
+

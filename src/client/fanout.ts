@@ -1,0 +1,89 @@
+// Commands that become several: cut by slot, or asked of every shard or node. Their replies are merged.
+//
+// All parts are sent at once, on the links that the client's other commands take, so that what was sent
+// before them comes before them at every node.
+
+import { type Command, ROUTE } from '../command/command.ts';
+import { Keys, slotOfAll } from '../command/keys.ts';
+import { mergeFanOut, mergeSplit } from '../command/merge.ts';
+import { type Plan, split } from '../command/split.ts';
+import * as errors from '../resp/errors.ts';
+import type { Frame } from '../resp/request.ts';
+import { command as encodeCommand } from '../resp/write.ts';
+import { type Client, EVERY_SLOT } from './client.ts';
+import { Gathered, Question } from './request.ts';
+import { parseReply, savedArguments } from './saved.ts';
+
+/** MGET, MSET, DEL ... with keys in several slots. */
+export function splitBySlot(client: Client, command: Command, f: Frame): boolean {
+  const plan = split(command, f);
+  if (plan === undefined) return client.refuse(command, errors.wrongArity(command.name));
+  if (!client.settled) for (let p = 0; p < plan.count; p++) if (client.mustWait(plan.slot[p]!)) return false;
+  const whole = new Gathered(client, command, (replies) => mergeSplit(plan, command, replies));
+  const several = plan.keys === plan.count ? undefined : severalKeys(plan);
+  whole.expect(plan.count, (p) => plan.slot[p]!, (p) => several !== undefined && several[p]! > 1);
+  client.replies.push(whole);
+  const { bytes, from, to } = plan;
+  for (let p = 0; p < plan.count; p++) whole.parts[p]!.start(bytes, from[p]!, to[p]!);
+  return true;
+}
+
+/** Of each part: how many keys it has. */
+function severalKeys(plan: Plan): Int32Array {
+  const keys = new Int32Array(plan.count);
+  for (let k = 0; k < plan.keys; k++) keys[plan.part[k]!]!++;
+  return keys;
+}
+
+/** DBSIZE, FLUSHALL, CONFIG SET ...: every primary, or every node. */
+export function fanOut(client: Client, command: Command, f: Frame): boolean {
+  if (client.mustWait(EVERY_SLOT)) return false;
+  const { cluster } = client;
+  const bytes = f.bytes as Buffer;
+  const slots = cluster.shardSlots();
+  const replicas = command.route === ROUTE.allNodes ? cluster.allNodes().filter(({ primary }) => !primary) : [];
+  const names = [...slots.map((slot) => cluster.primaries[cluster.slots[slot]!]!.address), ...replicas.map(({ node }) => node.address)];
+  if (names.length === 0) return client.refuse(command, errors.notReady('no shard is known'));
+  const whole = new Gathered(client, command, (replies) => mergeFanOut(command, replies, names));
+  whole.expect(names.length, (i) => slots[i] ?? -1, () => false);
+  client.replies.push(whole);
+  slots.forEach((_, i) => {
+    whole.parts[i]!.start(bytes, f.from, f.to);
+  });
+  replicas.forEach(({ node }, i) => {
+    whole.parts[slots.length + i]!.startAt(node, bytes, f.from, f.to);
+  });
+  return true;
+}
+
+/** Commands whose keys the server alone can find: it is asked, and then the command goes to their slot. */
+export function askKeys(client: Client, command: Command, f: Frame): boolean {
+  const args = savedArguments(f);
+  return client.workOut(command, async () => {
+    const any = client.cluster.anySlot(client.session.id);
+    const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
+    const found = parseReply(await Question.ask(client, any, encodeCommand(['COMMAND', 'GETKEYS', ...words]), true));
+    if (!Array.isArray(found)) return Question.ask(client, any, args.request, false);
+    const slot = slotOfFound(found as Buffer[]);
+    return slot < 0 ? errors.crossSlot() : Question.ask(client, slot, args.request, false);
+  });
+}
+
+function slotOfFound(keys: Buffer[]): number {
+  const bytes = Buffer.concat(keys);
+  const at = new Int32Array(keys.length);
+  const starts = new Int32Array(keys.length);
+  const ends = new Int32Array(keys.length);
+  let offset = 0;
+  keys.forEach((key, i) => {
+    at[i] = i;
+    starts[i] = offset;
+    offset += key.length;
+    ends[i] = offset;
+  });
+  const list = new Keys();
+  list.count = keys.length;
+  list.at = at;
+  return slotOfAll({ bytes, starts, ends, argc: keys.length }, list);
+}
+

@@ -1,0 +1,83 @@
+// What goes to one client's socket, written once a turn. Hot.
+//
+// Small replies are copied behind each other into one buffer of a shared pool, which an idle client does not
+// hold. A large piece is written as it is, from the chunk it was read into; only when the kernel does not take
+// all of it at once is the chunk kept (`turn.taken`), and its reader goes on with a new one.
+
+import type { Socket } from 'node:net';
+import type { Turn } from '../cluster/turn.ts';
+import { copyBytes } from '../cluster/slab.ts';
+import { TOTAL } from '../telemetry/counters.ts';
+
+const BUFFER_BYTES = 16384;
+const POOLED_BUFFERS = 1024;
+/** From here on a piece is written as it is. */
+const DIRECT_BYTES = 8192;
+
+const pool: Buffer[] = [];
+
+export class Outbox {
+  private readonly socket: Socket;
+  private readonly turn: Turn;
+  private readonly totals: Float64Array;
+  private buffer: Buffer | undefined = undefined;
+  private used = 0;
+
+  constructor(socket: Socket, turn: Turn, totals: Float64Array) {
+    this.socket = socket;
+    this.turn = turn;
+    this.totals = totals;
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get backlog(): number {
+    return this.used + this.socket.writableLength;
+  }
+
+  get empty(): boolean {
+    return this.used === 0;
+  }
+
+  append(bytes: Buffer, from: number, to: number): void {
+    const length = to - from;
+    if (length >= DIRECT_BYTES) return this.direct(bytes, from, to);
+    if (this.buffer === undefined) this.buffer = pool.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    else if (this.used + length > BUFFER_BYTES) {
+      this.flush();
+      this.buffer = pool.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    }
+    copyBytes(bytes, from, to, this.buffer, this.used);
+    this.used += length;
+  }
+
+  flush(): void {
+    const { buffer, used, socket } = this;
+    if (buffer === undefined) return;
+    this.buffer = undefined;
+    this.used = 0;
+    if (used === 0 || socket.destroyed) return give(buffer);
+    this.totals[TOTAL.bytesToClients]! += used;
+    socket.write(buffer.subarray(0, used));
+    if (socket.writableLength === 0) give(buffer);
+  }
+
+  private direct(bytes: Buffer, from: number, to: number): void {
+    const { socket } = this;
+    this.flush();
+    if (socket.destroyed) return;
+    const length = to - from;
+    this.totals[TOTAL.bytesToClients]! += length;
+    // Behind a backlog the kernel takes nothing now: a copy of a small piece is cheaper than its whole chunk.
+    const waits = socket.writableLength > 0;
+    if (waits && length * 4 < bytes.length) {
+      socket.write(Buffer.from(bytes.subarray(from, to)));
+      return;
+    }
+    socket.write(bytes.subarray(from, to));
+    if (socket.writableLength > 0) this.turn.taken = true;
+  }
+}
+
+function give(buffer: Buffer): void {
+  if (pool.length < POOLED_BUFFERS) pool.push(buffer);
+}

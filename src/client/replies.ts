@@ -1,0 +1,132 @@
+// One client's replies, in the order of its commands. Hot.
+//
+// Each command that goes out takes a place in the queue. The reply for the place in front is written at once;
+// one that comes early is copied and waits, and goes out when those before it have. So a client's replies
+// can't change places, whichever nodes they come from and whatever happens to them on the way.
+//
+//   places: | GET a (waits) | GET b (done, held) | MGET (waits) |
+//             ^ front: its reply passes straight through to the outbox
+
+import { adoptSlab, copyBytes, SLAB_BYTES, type Slab, takeSlab } from '../cluster/slab.ts';
+import type { Outbox } from './outbox.ts';
+
+/** A command's place in the order of replies. */
+export interface Place {
+  next: Place | undefined;
+  done: boolean;
+  /** A reply that came early: bytes `[heldFrom, heldTo)` of a slab. */
+  held: Slab | undefined;
+  heldFrom: number;
+  heldTo: number;
+  /** A long reply that came early, in pieces. */
+  pieces: Buffer[] | undefined;
+}
+
+/** Early replies of all clients of this thread lie behind each other. */
+let arena: Slab = takeSlab(0);
+
+export class Replies {
+  /** Bytes of early replies. */
+  heldBytes = 0;
+  /** Places without a complete reply, or behind one. */
+  count = 0;
+  front: Place | undefined = undefined;
+
+  private back: Place | undefined = undefined;
+  private readonly outbox: Outbox;
+
+  constructor(outbox: Outbox) {
+    this.outbox = outbox;
+  }
+
+  push(place: Place): void {
+    this.count++;
+    if (this.back === undefined) this.front = place;
+    else this.back.next = place;
+    this.back = place;
+  }
+
+  /** The whole reply for a place. */
+  answer(place: Place, bytes: Buffer, from: number, to: number): void {
+    if (place === this.front) {
+      this.outbox.append(bytes, from, to);
+      this.advance();
+    } else {
+      hold(place, bytes, from, to);
+      this.heldBytes += to - from;
+      place.done = true;
+    }
+  }
+
+  /** The next bytes of a long reply for a place. */
+  answerPiece(place: Place, bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (place === this.front) {
+      this.outbox.append(bytes, from, to);
+      if (last) this.advance();
+      return;
+    }
+    place.pieces ??= [];
+    place.pieces.push(Buffer.from(bytes.subarray(from, to)));
+    this.heldBytes += to - from;
+    place.done = last;
+  }
+
+  /** Forgets all places: the client is gone. */
+  clear(): void {
+    for (let place = this.front; place !== undefined; place = place.next) {
+      place.held?.release();
+      place.held = undefined;
+      place.pieces = undefined;
+    }
+    this.front = this.back = undefined;
+    this.count = this.heldBytes = 0;
+  }
+
+  /** The front place is answered: what has come early behind it goes out too. */
+  private advance(): void {
+    let place = this.front!.next;
+    this.count--;
+    while (place !== undefined) {
+      if (place.held !== undefined) this.writeHeld(place);
+      if (place.pieces !== undefined) this.writePieces(place);
+      if (!place.done) break;
+      this.count--;
+      place = place.next;
+    }
+    this.front = place;
+    if (place === undefined) this.back = undefined;
+  }
+
+  private writeHeld(place: Place): void {
+    const { held, heldFrom, heldTo } = place;
+    this.outbox.append(held!.bytes, heldFrom, heldTo);
+    this.heldBytes -= heldTo - heldFrom;
+    held!.release();
+    place.held = undefined;
+  }
+
+  private writePieces(place: Place): void {
+    for (const piece of place.pieces!) {
+      this.outbox.append(piece, 0, piece.length);
+      this.heldBytes -= piece.length;
+    }
+    place.pieces = undefined;
+  }
+}
+
+function hold(place: Place, bytes: Buffer, from: number, to: number): void {
+  const length = to - from;
+  let slab = arena;
+  if (length > SLAB_BYTES / 4) slab = adoptSlab(Buffer.allocUnsafeSlow(length), 0);
+  else if (slab.used + length > SLAB_BYTES) {
+    slab.retired = true;
+    slab = arena = takeSlab(0);
+  }
+  place.heldFrom = slab.used;
+  copyBytes(bytes, from, to, slab.bytes, slab.used);
+  slab.used += length;
+  slab.flushed = slab.used;
+  slab.refs++;
+  place.held = slab;
+  place.heldTo = slab.used;
+}

@@ -1,0 +1,163 @@
+// What a client's commands are while they are under way. Hot.
+//
+//   Request    one command at one slot: a call that is its own place in the order of replies
+//   Gathered   a place whose reply is merged from several calls, its Parts
+//   Spoken     a place that the proxy itself answers, now or when it knows
+
+import { Call, type Caller, FIXED } from '../cluster/call.ts';
+import type { Node } from '../cluster/node.ts';
+import type { Slab } from '../cluster/slab.ts';
+import type { Command } from '../command/command.ts';
+import { FLAG } from '../command/command.ts';
+import type { Client } from './client.ts';
+import type { Place } from './replies.ts';
+
+export function onlyReads(command: Command): boolean {
+  return (command.flags & (FLAG.readonly | FLAG.mayReplicate)) === FLAG.readonly;
+}
+
+export class Request extends Call implements Place {
+  next: Place | undefined = undefined;
+  done = false;
+  held: Slab | undefined = undefined;
+  heldFrom = 0;
+  heldTo = 0;
+  pieces: Buffer[] | undefined = undefined;
+
+  private readonly client: Client;
+  private readonly command: Command;
+
+  constructor(client: Client, command: Command, slot: number, loose: boolean) {
+    super(client, slot, onlyReads(command), loose);
+    this.client = client;
+    this.command = command;
+  }
+
+  protected override answer(bytes: Buffer, from: number, to: number): void {
+    this.client.answer(this, this.command, this.since, bytes, from, to);
+  }
+
+  protected override answerPiece(bytes: Buffer, from: number, to: number, last: boolean): void {
+    this.client.answerPiece(this, this.command, this.since, bytes, from, to, last);
+  }
+
+  protected override answerBroken(reason: string): void {
+    this.client.close(`a reply broke off: ${reason}`);
+  }
+}
+
+/** Makes one reply of all parts' replies, in the order of the parts. */
+export type Merge = (replies: Buffer[]) => Buffer;
+
+export class Gathered implements Place {
+  next: Place | undefined = undefined;
+  done = false;
+  held: Slab | undefined = undefined;
+  heldFrom = 0;
+  heldTo = 0;
+  pieces: Buffer[] | undefined = undefined;
+  /** For the search for what is loose. */
+  readonly parts: Part[] = [];
+
+  private readonly client: Client;
+  private readonly command: Command;
+  private readonly since: number;
+  private readonly merge: Merge;
+  private readonly replies: Buffer[] = [];
+  private missing = 0;
+
+  constructor(client: Client, command: Command, merge: Merge) {
+    this.client = client;
+    this.command = command;
+    this.since = client.cluster.turn.now;
+    this.merge = merge;
+  }
+
+  /** Takes all parts before the first is sent: an answer may come while the rest is still being sent. */
+  expect(count: number, slotOf: (index: number) => number, loose: (index: number) => boolean): void {
+    const reads = onlyReads(this.command);
+    this.missing = count;
+    for (let i = 0; i < count; i++) this.parts.push(new Part(this.client, this, i, slotOf(i), reads, loose(i)));
+  }
+
+  collect(index: number, reply: Buffer): void {
+    this.replies[index] = reply;
+    if (--this.missing > 0) return;
+    if (this.client.closed) return;
+    const merged = this.merge(this.replies);
+    this.client.answer(this, this.command, this.since, merged, 0, merged.length);
+  }
+}
+
+export class Part extends Call {
+  private readonly whole: Gathered;
+  private readonly index: number;
+  private pieces: Buffer[] | undefined = undefined;
+
+  constructor(client: Client, whole: Gathered, index: number, slot: number, reads: boolean, loose: boolean) {
+    super(client, slot, reads, loose);
+    this.whole = whole;
+    this.index = index;
+  }
+
+  protected override answer(bytes: Buffer, from: number, to: number): void {
+    this.whole.collect(this.index, copy(bytes, from, to));
+  }
+
+  protected override answerPiece(bytes: Buffer, from: number, to: number, last: boolean): void {
+    this.pieces ??= [];
+    this.pieces.push(copy(bytes, from, to));
+    if (last) this.whole.collect(this.index, Buffer.concat(this.pieces));
+  }
+
+  protected override answerBroken(reason: string): void {
+    this.whole.collect(this.index, Buffer.from(`-ERR slotless: a reply broke off: ${reason}\r\n`));
+  }
+}
+
+function copy(bytes: Buffer, from: number, to: number): Buffer {
+  const reply = Buffer.allocUnsafe(to - from);
+  bytes.copy(reply, 0, from, to);
+  return reply;
+}
+
+export class Spoken implements Place {
+  next: Place | undefined = undefined;
+  done = false;
+  held: Slab | undefined = undefined;
+  heldFrom = 0;
+  heldTo = 0;
+  pieces: Buffer[] | undefined = undefined;
+}
+
+/** A question of the proxy's own to the cluster: a promise of the raw reply. Cold. */
+export class Question extends Call {
+  private pieces: Buffer[] = [];
+  private readonly resolve: (reply: Buffer) => void;
+
+  constructor(caller: Caller, slot: number, reads: boolean, resolve: (reply: Buffer) => void) {
+    super(caller, slot, reads, false);
+    this.resolve = resolve;
+  }
+
+  /** Asks one node, or the owner of a slot; resolves with the raw reply, an error reply too. */
+  static ask(caller: Caller, whom: number | Node, request: Buffer, reads: boolean): Promise<Buffer> {
+    return new Promise((resolve) => {
+      if (typeof whom === 'number') new Question(caller, whom, reads, resolve).start(request, 0, request.length);
+      else new Question(caller, FIXED, reads, resolve).startAt(whom, request, 0, request.length);
+    });
+  }
+
+  protected override answer(bytes: Buffer, from: number, to: number): void {
+    this.resolve(copy(bytes, from, to));
+  }
+
+  protected override answerPiece(bytes: Buffer, from: number, to: number, last: boolean): void {
+    this.pieces.push(copy(bytes, from, to));
+    if (last) this.resolve(Buffer.concat(this.pieces));
+  }
+
+  protected override answerBroken(reason: string): void {
+    this.resolve(Buffer.from(`-ERR slotless: a reply broke off: ${reason}\r\n`));
+  }
+}

@@ -1,0 +1,53 @@
+// For commands that are worked out over several turns: their arguments, kept, and replies as values. Cold.
+
+import RedisParser from 'redis-parser';
+import type { Arguments } from '../command/arguments.ts';
+import type { Frame } from '../resp/request.ts';
+
+export class SavedArguments implements Arguments {
+  /** The whole command as RESP. */
+  readonly request: Buffer;
+  readonly bytes: Buffer;
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+  readonly argc: number;
+
+  constructor(f: Frame) {
+    this.request = Buffer.from(f.bytes.subarray(f.from, f.to));
+    this.bytes = this.request;
+    this.argc = f.argc;
+    this.starts = f.starts.slice(0, f.argc).map((at) => at - f.from);
+    this.ends = f.ends.slice(0, f.argc).map((at) => at - f.from);
+  }
+
+  word(i: number): Buffer {
+    return this.bytes.subarray(this.starts[i], this.ends[i]);
+  }
+
+  text(i: number): string {
+    return this.bytes.toString('latin1', this.starts[i], this.ends[i]);
+  }
+}
+
+export function savedArguments(f: Frame): SavedArguments {
+  return new SavedArguments(f);
+}
+
+/** A RESP2 reply as nested arrays of Buffers and numbers; an error reply as an Error. */
+export function parseReply(raw: Buffer): unknown {
+  let value: unknown;
+  const parser = new RedisParser({
+    returnReply: (reply: unknown) => {
+      value = reply;
+    },
+    returnError: (error: Error) => {
+      value = error;
+    },
+    returnFatalError: (error: Error) => {
+      value = error;
+    },
+    returnBuffers: true,
+  });
+  parser.execute(raw);
+  return value;
+}

@@ -1,0 +1,204 @@
+// One command under way to the cluster: sent, redirected, held, sent again, answered once. Hot.
+//
+//   start --> at a node --reply--------------------------> answer
+//               ^   |---MOVED, ASK--> at another node
+//               |   |---TRYAGAIN----> delayed ----.
+//               |   |---DOWN, lost--> at the gate -|
+//               '----------------------------------'        too long, too often -> answer with the error
+//
+// The invariant: a command is sent again only when it is certain that it was not executed (its bytes never
+// left, or the node said so) or when it only reads. Otherwise its outcome is unknown, and the client is told.
+
+import { notServed, outcomeUnknown } from '../resp/errors.ts';
+import { TOTAL } from '../telemetry/counters.ts';
+import type { Cluster } from './cluster.ts';
+import type { Pending } from './link.ts';
+import type { Lane, Node } from './node.ts';
+import { ASK, DOWN, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from './redirect.ts';
+import { adoptSlab, type Slab } from './slab.ts';
+
+/** Who sends a call: a client's connection, or the proxy itself. */
+export interface Caller {
+  readonly cluster: Cluster;
+  readonly lane: Lane;
+  callStarted(call: Call): void;
+  /** The call is no longer where the map says that its slot is. */
+  callLoose(call: Call): void;
+  /** The call is answered and holds nothing back any more. */
+  callSettled(call: Call): void;
+}
+
+/** In `Call.slot`: bound to one node, to be followed nowhere. */
+export const FIXED = -1;
+/** Redirects that are followed at once; further ones wait, since nodes that disagree need time. */
+const IMMEDIATE = 3;
+
+const MINUS = 45;
+
+export abstract class Call implements Pending {
+  readonly caller: Caller;
+  readonly slot: number;
+  /** Only reads, so it may be asked again when a connection was lost. */
+  readonly reads: boolean;
+  /** Where it is; undefined while it waits. */
+  node: Node | undefined = undefined;
+  /** Not where the map says, or of several keys, which may wait for each other: see `Order`. */
+  loose: boolean;
+  settled = false;
+  heldSince = 0;
+  readonly since: number;
+
+  private slab: Slab | undefined = undefined;
+  private from = 0;
+  private to = 0;
+  private redirects = 0;
+  private lastError: Buffer | undefined = undefined;
+
+  constructor(caller: Caller, slot: number, reads: boolean, loose: boolean) {
+    this.caller = caller;
+    this.slot = slot;
+    this.reads = reads;
+    this.loose = loose;
+    this.since = caller.cluster.turn.now;
+    caller.callStarted(this);
+  }
+
+  /** The whole reply, or an error of the proxy's own. The bytes are valid during the call only. */
+  protected abstract answer(bytes: Buffer, from: number, to: number): void;
+  /** The next bytes of a long reply. */
+  protected abstract answerPiece(bytes: Buffer, from: number, to: number, last: boolean): void;
+  /** A long reply broke off in the middle. */
+  protected abstract answerBroken(reason: string): void;
+
+  /** Sends it to the owner of its slot. */
+  start(bytes: Buffer, from: number, to: number): void {
+    const { cluster, lane } = this.caller;
+    const node = cluster.primaries[cluster.slots[this.slot]!];
+    if (node === undefined || (cluster.gates.slots.size !== 0 && cluster.gates.slots.has(this.slot))) {
+      this.keep(bytes, from, to);
+      this.hold();
+      if (node === undefined) cluster.ask('a slot has no owner');
+      return;
+    }
+    this.node = node;
+    const slab = node.link(lane).send(this, bytes, from, to);
+    this.slab = slab;
+    this.to = slab.used;
+    this.from = slab.used - (to - from);
+  }
+
+  /** Sends it to one node, whatever slots that has. */
+  startAt(node: Node, bytes: Buffer, from: number, to: number): void {
+    this.keep(bytes, from, to);
+    this.sendTo(node, false);
+  }
+
+  reply(bytes: Buffer, from: number, to: number): void {
+    if (bytes[from] === MINUS && this.bounce(bytes, from, to)) return;
+    this.settle();
+    this.answer(bytes, from, to);
+  }
+
+  piece(bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (last) this.settle();
+    this.answerPiece(bytes, from, to, last);
+  }
+
+  lost(sent: boolean, begun: boolean, reason: string): void {
+    const { cluster } = this.caller;
+    if (begun) {
+      this.settle();
+      return this.answerBroken(reason);
+    }
+    if (this.slot !== FIXED && (!sent || this.reads)) {
+      cluster.counters.totals[TOTAL.retries]! += 1;
+      return this.hold();
+    }
+    cluster.gates.left(this);
+    const error = sent && !this.reads ? outcomeUnknown(reason) : notServed(reason);
+    this.settle();
+    this.answer(error, 0, error.length);
+  }
+
+  sendFromGate(): boolean {
+    const { cluster } = this.caller;
+    const node = cluster.primaries[cluster.slots[this.slot]!];
+    if (node === undefined) return false;
+    this.sendTo(node, false);
+    return true;
+  }
+
+  giveUp(): void {
+    const error = this.lastError ?? notServed('no node took the command in time');
+    this.heldSince = 0;
+    this.settle();
+    this.answer(error, 0, error.length);
+  }
+
+  private keep(bytes: Buffer, from: number, to: number): void {
+    this.slab = adoptSlab(Buffer.from(bytes.subarray(from, to)), to - from);
+    this.slab.refs = 1;
+    this.from = 0;
+    this.to = to - from;
+  }
+
+  private sendTo(node: Node, asking: boolean): void {
+    const old = this.slab!;
+    const length = this.to - this.from;
+    this.node = node;
+    const link = node.link(this.caller.lane);
+    const slab = asking ? link.sendAsking(this, old.bytes, this.from, this.to) : link.send(this, old.bytes, this.from, this.to);
+    this.slab = slab;
+    this.to = slab.used;
+    this.from = slab.used - length;
+    old.release();
+  }
+
+  private hold(): void {
+    this.node = undefined;
+    this.caller.callLoose(this);
+    this.caller.cluster.gates.hold(this);
+  }
+
+  /** Follows a "not executed". False when it is none, or has been followed often enough: the client gets it. */
+  private bounce(bytes: Buffer, from: number, to: number): boolean {
+    const kind = redirectOf(bytes, from, to);
+    if (kind === NONE || this.slot === FIXED) return false;
+    const { cluster } = this.caller;
+    if (cluster.turn.now - this.since > cluster.options.requestTimeout) return false;
+    if (kind === MOVED || kind === ASK) return this.follow(kind, bytes, from, to);
+    this.lastError = Buffer.from(bytes.subarray(from, to));
+    cluster.counters.totals[TOTAL.retries]! += 1;
+    if (kind === TRYAGAIN) {
+      this.caller.callLoose(this);
+      cluster.gates.delay(this);
+      return true;
+    }
+    if (kind === DOWN || kind === READONLY) cluster.ask(bytes.toString('latin1', from + 1, Math.min(to - 2, from + 80)));
+    this.hold();
+    return true;
+  }
+
+  private follow(kind: number, bytes: Buffer, from: number, to: number): boolean {
+    const { cluster } = this.caller;
+    const target = targetOf(bytes, from, to);
+    if (target === undefined || ++this.redirects > cluster.options.redirects) return false;
+    const host = target.host === '' ? this.node!.host : target.host;
+    cluster.counters.totals[kind === MOVED ? TOTAL.redirectsMoved : TOTAL.redirectsAsk]! += 1;
+    this.caller.callLoose(this);
+    const node = kind === MOVED ? cluster.moved(target.slot, host, target.port) : cluster.nodeAt(host, target.port);
+    if (this.redirects > IMMEDIATE && kind === MOVED) {
+      this.lastError = Buffer.from(bytes.subarray(from, to));
+      this.hold();
+    } else this.sendTo(node, kind === ASK);
+    return true;
+  }
+
+  private settle(): void {
+    this.settled = true;
+    this.slab?.release();
+    this.slab = undefined;
+    if (this.heldSince !== 0) this.caller.cluster.gates.settled(this);
+    this.caller.callSettled(this);
+  }
+}

@@ -1,0 +1,222 @@
+// The cluster as one worker sees it: the current map, the nodes, the lanes, and the gates where commands wait.
+//
+// The map comes from the main thread, which asks the nodes; a MOVED corrects one slot of it at once, here, and
+// asks for a new one. Nodes outlive maps: one that is in the next map keeps its links, one that is in none is
+// closed when nothing is pending on it.
+
+import type { Counters } from '../telemetry/counters.ts';
+import { command } from '../resp/write.ts';
+import { Gates } from './gate.ts';
+import type { Greeting, Link, LinkOwner } from './link.ts';
+import { addressOf, type Lane, Node, type NodeOptions } from './node.ts';
+import { EMPTY, type Topology, withMoved } from './topology.ts';
+import type { Turn } from './turn.ts';
+
+export interface ClusterOptions extends NodeOptions {
+  /** Redirects that are followed for one command. */
+  readonly redirects: number;
+  readonly holdFor: number;
+  readonly natMap: Readonly<Record<string, { host: string; port: number }>>;
+  readonly linkName: string;
+  /** Shared links per node and lane. */
+  readonly links: number;
+}
+
+/** What the cluster tells its worker. */
+export interface ClusterEvents {
+  /** A newer map is wanted, and why. */
+  stale(why: string): void;
+  linkLost(address: string, reason: string): void;
+}
+
+const CHECK_EVERY = 250;
+const UNUSED_LANE = 30_000;
+
+export class Cluster implements LinkOwner {
+  readonly options: ClusterOptions;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly gates: Gates;
+  topology: Topology = EMPTY;
+  /** Of the current map, for the hot path: slot -> index -> node. */
+  slots: Uint16Array = EMPTY.slots;
+  primaries: Node[] = [];
+  /** The lowest slot of each shard that has any. */
+  private firstSlots: number[] = [];
+
+  private readonly events: ClusterEvents;
+  private readonly nodes = new Map<string, Node>();
+  private readonly lanes: (Lane | undefined)[] = [];
+  private readonly unusedSince = new Map<Lane, number>();
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(options: ClusterOptions, turn: Turn, counters: Counters, events: ClusterEvents) {
+    this.options = options;
+    this.turn = turn;
+    this.counters = counters;
+    this.events = events;
+    this.gates = new Gates(options.holdFor, () => this.turn.tick());
+    this.timer = setInterval(() => this.check(), CHECK_EVERY);
+  }
+
+  /** Takes a new map. */
+  adopt(topology: Topology): void {
+    this.use({ ...topology, version: this.topology.version + 1 });
+    for (const { replicas } of topology.shards) for (const { host, port } of replicas) this.known(host, port);
+    this.gates.tick();
+  }
+
+  /** Corrects the map as a MOVED says; returns the slot's new owner. */
+  moved(slot: number, host: string, port: number): Node {
+    const node = this.nodeAt(host, port);
+    const next = withMoved(this.topology, slot, node.host, node.port);
+    if (next !== this.topology) {
+      this.use(next);
+      this.events.stale(`slot ${slot} has moved to ${node.address}`);
+    }
+    return node;
+  }
+
+  private use(topology: Topology): void {
+    this.topology = topology;
+    this.slots = topology.slots;
+    this.primaries = topology.shards.map(({ primary }) => this.known(primary.host, primary.port));
+    this.firstSlots = topology.shards.map((_, shard) => topology.slots.indexOf(shard)).filter((slot) => slot >= 0);
+  }
+
+  /** The node at an address that a server gave. */
+  nodeAt(host: string, port: number): Node {
+    const mapped = this.options.natMap[addressOf(host, port)];
+    return mapped === undefined ? this.known(host, port) : this.known(mapped.host, mapped.port);
+  }
+
+  /** All nodes of the map, each shard's primary before its replicas. */
+  allNodes(): { node: Node; primary: boolean; shard: number }[] {
+    return this.topology.shards.flatMap(({ primary, replicas }, shard) => [
+      { node: this.known(primary.host, primary.port), primary: true, shard },
+      ...replicas.map(({ host, port }) => ({ node: this.known(host, port), primary: false, shard })),
+    ]);
+  }
+
+  /**
+   * A slot of each shard that has any: calls to a primary are routed by its slot, so that they follow a
+   * failover.
+   */
+  shardSlots(): readonly number[] {
+    return this.firstSlots;
+  }
+
+  /** A slot for what any shard may answer; the same for the same `seed` while the map is. */
+  anySlot(seed: number): number {
+    const { firstSlots } = this;
+    return firstSlots.length === 0 ? 0 : firstSlots[seed % firstSlots.length]!;
+  }
+
+  ask(why: string): void {
+    this.events.stale(why);
+  }
+
+  // ---- lanes
+
+  /** The lane of a protocol version and user; `copy` spreads clients over several equal links. */
+  enterLane(resp: 2 | 3, username: string, password: string, copy: number): Lane {
+    const same = this.lanes.find((lane) => lane !== undefined && lane.resp === resp && (lane as OwnLane).copy === copy && lane.username === username && (lane as OwnLane).password === password);
+    const lane = same ?? this.newLane(resp, username, password, copy);
+    lane.users++;
+    this.unusedSince.delete(lane);
+    return lane;
+  }
+
+  leaveLane(lane: Lane): void {
+    if (--lane.users === 0) this.unusedSince.set(lane, this.turn.now);
+  }
+
+  private newLane(resp: 2 | 3, username: string, password: string, copy: number): Lane {
+    const free = this.lanes.indexOf(undefined);
+    const index = free >= 0 ? free : this.lanes.length;
+    const lane: OwnLane = { index, resp, username, password, copy, users: 0, handshake: greetings(resp, username, password, this.options.linkName) };
+    this.lanes[index] = lane;
+    return lane;
+  }
+
+  /** Users that have a lane, the default one included. */
+  get userCount(): number {
+    return new Set(this.lanes.map((lane) => lane?.username)).size;
+  }
+
+  // ---- links
+
+  linkReady(): void {
+    if (this.gates.slots.size > 0) setImmediate(() => this.gates.tick());
+  }
+
+  linkLost(link: Link, reason: string): void {
+    this.events.linkLost(addressOf(link.options.host, link.options.port), reason);
+  }
+
+  /** No lane of this proxy subscribes or tracks yet, so nothing waits for a push. */
+  linkPush(): void {}
+
+  /** Connections that are up. */
+  get linkCount(): number {
+    let count = 0;
+    for (const node of this.nodes.values()) count += node.linkCount;
+    return count;
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+    this.gates.close();
+    for (const node of this.nodes.values()) node.close('the proxy is closing');
+  }
+
+  private known(host: string, port: number): Node {
+    const address = addressOf(host, port);
+    let node = this.nodes.get(address);
+    if (node === undefined) {
+      node = new Node(host, port, this.options, this, this.turn, this.counters);
+      this.nodes.set(address, node);
+    }
+    return node;
+  }
+
+  private check(): void {
+    const now = this.turn.tick();
+    const current = new Set(this.allNodes().map(({ node }) => node));
+    for (const [address, node] of this.nodes) {
+      node.check(now);
+      if (current.has(node) || !node.quiet) continue;
+      node.close('no longer in the cluster');
+      this.nodes.delete(address);
+    }
+    for (const [lane, since] of this.unusedSince) {
+      if (now - since < UNUSED_LANE) continue;
+      for (const node of this.nodes.values()) node.closeLane(lane);
+      this.unusedSince.delete(lane);
+      this.lanes[lane.index] = undefined;
+    }
+  }
+}
+
+interface OwnLane extends Lane {
+  readonly password: string;
+  readonly copy: number;
+}
+
+/**
+ * What is sent first on a link. User and password are bytes written as Latin-1; both empty: no AUTH, as the
+ * servers' default user.
+ */
+export function greetings(resp: 2 | 3, username: string, password: string, name: string): Greeting[] {
+  const list: Greeting[] = [];
+  const encoded = (words: string[]) => command(words.map((word) => Buffer.from(word, 'latin1')));
+  const may = (...words: string[]) => list.push({ bytes: encoded(words), onError: 'may' });
+  const must = (...words: string[]) => list.push({ bytes: encoded(words), onError: 'must' });
+  if (username !== '' || password !== '') must(...(username === '' ? ['AUTH', password] : ['AUTH', username, password]));
+  if (resp === 3) must('HELLO', '3');
+  if (name !== '') may('CLIENT', 'SETNAME', name);
+  may('CLIENT', 'SETINFO', 'LIB-NAME', 'slotless');
+  list.push({ bytes: command(['PING']), onError: 'ready' });
+  return list;
+}
+

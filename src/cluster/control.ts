@@ -1,0 +1,67 @@
+// A connection for the proxy's own questions about the cluster: one at a time, in RESP2. Cold.
+
+import { connect } from 'node:net';
+import RedisParser from 'redis-parser';
+import { command } from '../resp/write.ts';
+
+export interface ControlOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly username: string;
+  readonly password: string;
+  /** For connecting and for each reply, ms. */
+  readonly timeout: number;
+}
+
+/** Asks one node a few questions over a connection of their own, and closes it. Rejects on the first error. */
+export async function withControl<T>(options: ControlOptions, work: (control: Control) => Promise<T>): Promise<T> {
+  const control = new Control(options);
+  try {
+    if (options.password !== '' || options.username !== '') await control.ask(...login(options));
+    return await work(control);
+  } finally {
+    control.close();
+  }
+}
+
+function login({ username, password }: ControlOptions): string[] {
+  return username === '' ? ['AUTH', password] : ['AUTH', username, password];
+}
+
+export class Control {
+  private readonly socket;
+  private readonly waiting: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];
+  private failure: Error | undefined;
+
+  constructor({ host, port, timeout }: ControlOptions) {
+    const parser = new RedisParser({
+      returnReply: (reply: unknown) => this.waiting.shift()?.resolve(reply),
+      returnError: (error: Error) => this.waiting.shift()?.reject(error),
+      returnFatalError: (error: Error) => this.fail(error),
+    });
+    this.socket = connect({ host, port, noDelay: true });
+    this.socket.setTimeout(timeout, () => this.fail(new Error(`no reply within ${timeout} ms`)));
+    this.socket.on('data', (chunk: Buffer) => parser.execute(chunk));
+    this.socket.on('error', (error) => this.fail(error));
+    this.socket.on('close', () => this.fail(new Error('the node closed the connection')));
+  }
+
+  /** The reply as nested arrays of strings and numbers; rejects with the server's error. */
+  ask(...words: (string | number)[]): Promise<unknown> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject });
+      this.socket.write(command(words));
+    });
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  private fail(error: Error): void {
+    this.failure ??= error;
+    this.socket.destroy();
+    for (const { reject } of this.waiting.splice(0)) reject(error);
+  }
+}

@@ -1,0 +1,194 @@
+// Finds the map: asks several nodes how they see the cluster, reconciles their views, and does so again when
+// something is stale, and every so often. Cold; runs once for all workers.
+//
+// Whom to ask: nodes of the last map first, picked by chance, and the configured seeds when those do not
+// answer. A question comes no sooner than `minGap` after the last one, whatever the cause and however many
+// ask, and causes that come meanwhile share the next.
+
+import { type ControlOptions, withControl } from './control.ts';
+import { addressOf } from './node.ts';
+import { EMPTY, type NodeInfo, reconcile, sameTopology, type Topology, type View } from './topology.ts';
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface DiscoveryOptions {
+  readonly seeds: readonly HostPort[];
+  readonly natMap: Readonly<Record<string, HostPort>>;
+  readonly username: string;
+  readonly password: string;
+  readonly timeout: number;
+  readonly every: number;
+  readonly jitter: number;
+  readonly minGap: number;
+  /** Nodes asked at a time. */
+  readonly ask: number;
+}
+
+export interface DiscoveryEvents {
+  /** A map that differs from the last one. */
+  changed(topology: Topology): void;
+  /** All slots have an owner, or why not; told only when that changes. */
+  health(problem: string | undefined): void;
+  /** A question was asked. */
+  asked(): void;
+}
+
+export class Discovery {
+  topology: Topology = EMPTY;
+  /** Why the cluster can't be served, or undefined when it can. */
+  problem: string | undefined = 'the cluster has not been asked yet';
+
+  private readonly options: DiscoveryOptions;
+  private readonly events: DiscoveryEvents;
+  private timer: NodeJS.Timeout | undefined;
+  private asking = false;
+  private again = false;
+  private lastAsked = Number.NEGATIVE_INFINITY;
+  private closed = false;
+
+  constructor(options: DiscoveryOptions, events: DiscoveryEvents) {
+    this.options = options;
+    this.events = events;
+  }
+
+  /** Asks now, or as soon as `minGap` allows. */
+  refresh(): void {
+    if (this.closed) return;
+    if (this.asking) {
+      this.again = true;
+      return;
+    }
+    this.schedule(Math.max(0, this.lastAsked + this.options.minGap - performance.now()));
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.timer);
+  }
+
+  private schedule(delay: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.ask(), delay);
+  }
+
+  private async ask(): Promise<void> {
+    this.asking = true;
+    this.again = false;
+    this.lastAsked = performance.now();
+    this.events.asked();
+    const { views, errors } = await this.views();
+    if (this.closed) return;
+    if (views.length > 0) this.take(reconcile(views, this.topology.version + 1));
+    this.judge(views.length === 0 ? errors : []);
+    this.asking = false;
+    const { every, jitter, minGap } = this.options;
+    const soon = this.again || this.problem !== undefined;
+    this.schedule(soon ? Math.max(minGap, this.problem === undefined ? 0 : 250) : every * (1 + jitter * (2 * Math.random() - 1)));
+  }
+
+  private take(next: Topology): void {
+    if (sameTopology(this.topology, next)) return;
+    this.topology = next;
+    this.events.changed(next);
+  }
+
+  private judge(errors: readonly string[]): void {
+    const unowned = this.topology.slots.filter((shard) => shard === 0xffff).length;
+    const first = errors[0] ?? '';
+    const problem = errors.length > 0 ? `no node answers: ${first}` : unowned > 0 ? `${unowned} slots have no owner` : undefined;
+    const kind = (text: string | undefined) => text?.replace(/\d+/g, '');
+    const news = kind(problem) !== kind(this.problem);
+    this.problem = problem;
+    if (news) this.events.health(problem);
+  }
+
+  /** Views of up to `ask` nodes, those of the map first; each that fails is replaced by another. */
+  private async views(): Promise<{ views: View[]; errors: string[] }> {
+    const known = this.topology.shards.flatMap(({ primary, replicas }) => [primary, ...replicas]);
+    const queue: HostPort[] = [...shuffled(known), ...shuffled(this.options.seeds)];
+    const views: View[] = [];
+    const errors: string[] = [];
+    const tried = new Set<string>();
+    const askNext = async (): Promise<void> => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const address = addressOf(next.host, next.port);
+        if (tried.has(address)) continue;
+        tried.add(address);
+        try {
+          const view = await viewOf({ ...this.options, host: next.host, port: next.port }, this.options.natMap);
+          views.push(view);
+          // From a seed alone the others are not known yet: they are asked as well, not only the seeds.
+          if (known.length === 0) for (const { nodes } of view.ranges) queue.push(...nodes);
+          return;
+        } catch (error) {
+          errors.push(`${address}: ${(error as Error).message}`);
+        }
+      }
+    };
+    if (known.length === 0) await askNext();
+    await Promise.all(Array.from({ length: this.options.ask - views.length }, askNext));
+    return { views, errors };
+  }
+}
+
+/** How one node sees the cluster. Rejects when it does not answer or knows no cluster. */
+async function viewOf(options: ControlOptions, natMap: DiscoveryOptions['natMap']): Promise<View> {
+  return withControl(options, async (control) => {
+    const info = String(await control.ask('CLUSTER', 'INFO'));
+    const epoch = Number(/cluster_current_epoch:(\d+)/.exec(info)?.[1] ?? 0);
+    const nat = (host: string, port: number) => natMap[addressOf(host, port)] ?? { host, port };
+    try {
+      return { epoch, ranges: rangesOfShards(await control.ask('CLUSTER', 'SHARDS'), options.host, nat) };
+    } catch (error) {
+      if (!/unknown subcommand/i.test((error as Error).message)) throw error;
+      return { epoch, ranges: rangesOfSlots(await control.ask('CLUSTER', 'SLOTS'), options.host, nat) };
+    }
+  });
+}
+
+type Nat = (host: string, port: number) => HostPort;
+type Range = View['ranges'][number];
+
+/** CLUSTER SHARDS: [[slots, [from, to, ...], nodes, [[id, ..., endpoint, ..., role, ..., health, ...], ...]], ...] */
+export function rangesOfShards(reply: unknown, asked: string, nat: Nat): Range[] {
+  return (reply as unknown[][]).flatMap((shard) => {
+    const fields = pairs(shard);
+    const slots = fields.get('slots') as number[];
+    const all = (fields.get('nodes') as unknown[][]).map(pairs).filter((node) => node.get('health') !== 'fail' || node.get('role') === 'master');
+    const byRole = [...all.filter((node) => node.get('role') === 'master'), ...all.filter((node) => node.get('role') !== 'master')];
+    const healthy = byRole.filter((node, i) => i === 0 || node.get('health') === 'online');
+    const nodes = healthy.map((node) => nodeInfo(String(node.get('id')), hostOf(node.get('endpoint'), asked), Number(node.get('port') ?? node.get('tls-port')), String(node.get('hostname') ?? ''), nat));
+    return Array.from({ length: slots.length / 2 }, (_, i) => ({ from: Number(slots[2 * i]), to: Number(slots[2 * i + 1]), nodes }));
+  });
+}
+
+/** CLUSTER SLOTS: [[from, to, [host, port, id, [extra]], ...], ...] */
+export function rangesOfSlots(reply: unknown, asked: string, nat: Nat): Range[] {
+  return (reply as unknown[][]).map(([from, to, ...nodes]) => ({
+    from: Number(from),
+    to: Number(to),
+    nodes: (nodes as unknown[][]).map(([host, port, id, extra]) => nodeInfo(String(id), hostOf(host, asked), Number(port), String(pairs((extra ?? []) as unknown[]).get('hostname') ?? ''), nat)),
+  }));
+}
+
+function nodeInfo(id: string, host: string, port: number, hostname: string, nat: Nat): NodeInfo {
+  return { id, ...nat(host, port), hostname };
+}
+
+/** An empty, null or `?` endpoint is the host that was asked. */
+function hostOf(endpoint: unknown, asked: string): string {
+  return typeof endpoint === 'string' && endpoint !== '' && endpoint !== '?' ? endpoint : asked;
+}
+
+function pairs(flat: unknown[]): Map<string, unknown> {
+  const map = new Map<string, unknown>();
+  for (let i = 0; i + 1 < flat.length; i += 2) map.set(String(flat[i]), flat[i + 1]);
+  return map;
+}
+
+function shuffled<T>(list: readonly T[]): T[] {
+  return list.map((item) => ({ item, order: Math.random() })).sort((a, b) => a.order - b.order).map(({ item }) => item);
+}

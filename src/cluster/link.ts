@@ -1,0 +1,497 @@
+// One connection to a node, shared by many clients and pipelined. Hot.
+//
+// Commands are appended to a slab and to a FIFO of what is pending; replies come in the order of the commands,
+// so the head of the FIFO owns the next one. A link never decides anything about a reply: it finds its end
+// and hands it over, whole where it fits, in pieces where it is long.
+//
+//   send() -> [slab|slab] --flush, once a turn--> socket --chunk--> ReplyFramer --> ring[head].reply()
+//             ring: | p0 | p1 | p2 | p3 | p4 |
+//                     ^head      ^flushed  ^tail        p0..p2 are at the node, p3 and p4 are still here
+//
+// When the connection is lost, what had been written may have been executed and what had not cannot have
+// been: each pending command is told which of the two it was, and answers for itself. A link connects when
+// something is sent, and after a failure not before a delay that grows and is spread by chance, so that a
+// dead node is asked a few times a second however many clients wait for it.
+
+import { connect, type Socket } from 'node:net';
+import { ReplyFramer } from '../resp/reply.ts';
+import { type Counters, TOTAL } from '../telemetry/counters.ts';
+import { copyBytes, SLAB_BYTES, type Slab, takeSlab } from './slab.ts';
+import type { Flushable, Turn } from './turn.ts';
+
+/** What waits for a reply. The link calls `reply` once, or `piece` until `last`, or `lost` once. */
+export interface Pending {
+  /** A whole reply. The bytes are valid during the call only. */
+  reply(bytes: Buffer, from: number, to: number): void;
+  /** The next bytes of a reply too long to be handed over whole. Set `turn.taken` to keep a view of them. */
+  piece(bytes: Buffer, from: number, to: number, last: boolean): void;
+  /** The connection is gone. `sent`: the command may have reached the node. `begun`: a part of the reply was handed over. */
+  lost(sent: boolean, begun: boolean, reason: string): void;
+}
+
+/** Told of a link's changes of state, and given what a node says unasked. */
+export interface LinkOwner {
+  linkReady(link: Link): void;
+  linkLost(link: Link, reason: string): void;
+  /** A RESP3 push. The bytes are valid during the call only. */
+  linkPush(link: Link, bytes: Buffer, from: number, to: number): void;
+}
+
+export interface LinkOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Commands sent first on every new connection, encoded, each with what an error to it means. */
+  readonly handshake: readonly Greeting[];
+  readonly connectTimeout: number;
+  readonly requestTimeout: number;
+  readonly keepAlive: number;
+  readonly backoffMin: number;
+  readonly backoffMax: number;
+  readonly replyDepth: number;
+  /** Commands without a reply, and bytes not sent, above which no more should be sent. */
+  readonly maxPending: number;
+  readonly maxPendingBytes: number;
+}
+
+/** One command of the handshake. An error to a `must` ends the attempt, one to a `may` is passed over. */
+export interface Greeting {
+  readonly bytes: Buffer;
+  readonly onError: 'must' | 'may' | 'ready';
+}
+
+export const IDLE = 0;
+export const CONNECTING = 1;
+export const GREETING = 2;
+export const READY = 3;
+export const BACKING_OFF = 4;
+export const CLOSED = 5;
+
+const READ_BYTES = 262144;
+/** A reply longer than this is handed over in pieces when it straddles chunks; shorter ones are joined. */
+const CARRY_BYTES = 16384;
+const MINUS = 45;
+const PUSH = 62;
+
+const ASKING = Buffer.from('*1\r\n$6\r\nASKING\r\n');
+
+export class Link implements Flushable {
+  state = IDLE;
+  readonly options: LinkOptions;
+
+  private readonly owner: LinkOwner;
+  private readonly turn: Turn;
+  private readonly totals: Float64Array;
+  private socket: Socket | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private failures = 0;
+  private greeted = 0;
+
+  private ring: (Pending | undefined)[] = new Array(64).fill(undefined);
+  private mask = 63;
+  private head = 0;
+  private flushed = 0;
+  private tail = 0;
+
+  private slab: Slab = takeSlab(0);
+  private filled: Slab[] = [];
+  /** Bytes in slabs, and bytes that the kernel had not taken at the last flush. */
+  private unflushed = 0;
+  private unsent = 0;
+  private dirty = false;
+  private congested = false;
+  private onRoom: (() => void)[] = [];
+
+  private readonly framer: ReplyFramer;
+  private chunk: Buffer | undefined;
+  private carry: Buffer | undefined;
+  private carried = 0;
+  private streaming = false;
+  private readAt = 0;
+  private headAt = 0;
+
+  constructor(options: LinkOptions, owner: LinkOwner, turn: Turn, counters: Counters) {
+    this.options = options;
+    this.owner = owner;
+    this.turn = turn;
+    this.totals = counters.totals;
+    this.framer = new ReplyFramer(options.replyDepth);
+  }
+
+  /** Commands without a reply yet. */
+  get pending(): number {
+    return this.tail - this.head;
+  }
+
+  /** True when no more should be sent for now: the sender waits for `whenRoom`. */
+  get full(): boolean {
+    const { options } = this;
+    return this.tail - this.head >= options.maxPending || this.unflushed + this.unsent > options.maxPendingBytes;
+  }
+
+  /**
+   * Sends one command. Returns the slab that holds its bytes at `[slab.used - length, slab.used)`; the caller
+   * releases it when the command needs no sending again.
+   */
+  send(pending: Pending, bytes: Buffer, from: number, to: number): Slab {
+    const slab = this.append(bytes, from, to);
+    slab.refs++;
+    this.push(pending);
+    return slab;
+  }
+
+  /** Sends a command whose slot is being imported by this node. */
+  sendAsking(pending: Pending, bytes: Buffer, from: number, to: number): Slab {
+    const length = to - from + ASKING.length;
+    // Both behind each other in one slab, so that the position the caller computes is right.
+    if (this.slab.used + length > SLAB_BYTES) this.nextSlab();
+    const asking = this.append(ASKING, 0, ASKING.length);
+    asking.refs++;
+    this.push(new Asking(asking));
+    return this.send(pending, bytes, from, to);
+  }
+
+  /** Writes bytes of a command that is passed on while it still comes. Only on a link of one's own. */
+  writeThrough(bytes: Buffer): boolean {
+    this.flush();
+    return this.socket?.write(bytes) ?? false;
+  }
+
+  /** Announces the command whose bytes `writeThrough` passes on. */
+  expect(pending: Pending): void {
+    this.push(pending);
+    this.flush();
+  }
+
+  /** Calls back once, when half of what was too much has gone, or the link is lost. */
+  whenRoom(callback: () => void): void {
+    this.congested = true;
+    this.onRoom.push(callback);
+  }
+
+  flush(): void {
+    this.dirty = false;
+    if (this.state !== READY) return;
+    const socket = this.socket!;
+    const { slab, filled } = this;
+    if (filled.length > 0) {
+      socket.cork();
+      for (const each of filled) this.write(socket, each);
+      this.filled = [];
+      if (slab.used > slab.flushed) this.write(socket, slab);
+      socket.uncork();
+    } else if (slab.used > slab.flushed) {
+      this.write(socket, slab);
+    }
+    if (this.flushed === this.head) this.headAt = this.turn.now;
+    this.flushed = this.tail;
+    this.unflushed = 0;
+    this.unsent = socket.writableLength;
+    if (this.congested) this.lookForRoom();
+  }
+
+  /** Ends the connection when it has been silent for too long with something pending. Called by a slow tick. */
+  check(now: number): void {
+    if (this.state !== READY || this.flushed === this.head) return;
+    const silent = now - Math.max(this.headAt, this.readAt);
+    if (silent > this.options.requestTimeout) this.fail(`no reply for ${Math.round(silent)} ms`);
+  }
+
+  /** True when nothing is pending and nothing is under way. */
+  get quiet(): boolean {
+    return this.tail === this.head && (this.state === READY || this.state === IDLE || this.state === BACKING_OFF);
+  }
+
+  /** Ends the link for good. What is pending is told. */
+  close(reason = 'closed'): void {
+    if (this.state === CLOSED) return;
+    clearTimeout(this.timer);
+    this.state = CLOSED;
+    this.drop(reason);
+  }
+
+  private append(bytes: Buffer, from: number, to: number): Slab {
+    const length = to - from;
+    let slab = this.slab;
+    if (slab.used + length > SLAB_BYTES) slab = length > SLAB_BYTES ? this.ownSlab(length) : this.nextSlab();
+    copyBytes(bytes, from, to, slab.bytes, slab.used);
+    slab.used += length;
+    this.unflushed += length;
+    return slab;
+  }
+
+  private nextSlab(): Slab {
+    const old = this.slab;
+    old.retired = true;
+    if (old.used > old.flushed) this.filled.push(old);
+    this.slab = takeSlab(0);
+    return this.slab;
+  }
+
+  private ownSlab(length: number): Slab {
+    if (this.slab.used > 0) this.nextSlab();
+    const slab = takeSlab(length);
+    slab.retired = true;
+    this.filled.push(slab);
+    return slab;
+  }
+
+  private push(pending: Pending): void {
+    if (this.tail - this.head > this.mask) this.grow();
+    this.ring[this.tail++ & this.mask] = pending;
+    if (this.state === READY) {
+      if (!this.dirty) {
+        this.dirty = true;
+        this.turn.markLink(this);
+      }
+    } else if (this.state === IDLE) this.open();
+    else if (this.state === CLOSED) setImmediate(() => this.drop('closed'));
+  }
+
+  private grow(): void {
+    const { ring, mask, head, tail } = this;
+    const next = new Array<Pending | undefined>(ring.length * 2).fill(undefined);
+    for (let i = head; i < tail; i++) next[i - head] = ring[i & mask];
+    this.ring = next;
+    this.mask = next.length - 1;
+    this.flushed -= head;
+    this.tail -= head;
+    this.head = 0;
+  }
+
+  private write(socket: Socket, slab: Slab): void {
+    const bytes = slab.flushed === 0 && slab.used === slab.bytes.length ? slab.bytes : slab.bytes.subarray(slab.flushed, slab.used);
+    this.totals[TOTAL.bytesToNodes]! += bytes.length;
+    slab.flushed = slab.used;
+    socket.write(bytes);
+  }
+
+  private lookForRoom(): void {
+    const { maxPending, maxPendingBytes } = this.options;
+    this.unsent = this.socket?.writableLength ?? 0;
+    if ((this.tail - this.head) * 2 <= maxPending && (this.unflushed + this.unsent) * 2 <= maxPendingBytes) this.roomAgain();
+  }
+
+  private roomAgain(): void {
+    this.congested = false;
+    const callbacks = this.onRoom;
+    this.onRoom = [];
+    for (const callback of callbacks) callback();
+  }
+
+  // ---- the connection's life
+
+  private open(): void {
+    this.state = CONNECTING;
+    const { host, port, keepAlive, connectTimeout } = this.options;
+    this.chunk = undefined;
+    const socket = connect({
+      ...(host.startsWith('/') ? { path: host } : { host, port }),
+      noDelay: true,
+      keepAlive: keepAlive > 0,
+      keepAliveInitialDelay: keepAlive,
+      onread: {
+        buffer: () => this.readBuffer(),
+        callback: (length: number, buffer: Uint8Array) => this.read(buffer as Buffer, length),
+      },
+    });
+    this.socket = socket;
+    this.timer = setTimeout(() => this.fail(`no connection within ${connectTimeout} ms`), connectTimeout);
+    socket.on('connect', () => this.greet());
+    socket.on('drain', () => {
+      this.unsent = 0;
+      if (this.congested) this.lookForRoom();
+    });
+    socket.on('error', (error) => this.fail(error.message));
+    socket.on('close', () => {
+      if (this.socket === socket) this.fail('the node closed the connection');
+    });
+  }
+
+  private greet(): void {
+    this.state = GREETING;
+    this.greeted = 0;
+    this.totals[TOTAL.links]! += 1;
+    if (this.options.handshake.length === 0) this.ready();
+    else this.socket!.write(Buffer.concat(this.options.handshake.map((greeting) => greeting.bytes)));
+  }
+
+  private greeting(bytes: Buffer, from: number, to: number): void {
+    const { onError } = this.options.handshake[this.greeted++]!;
+    if (bytes[from] === MINUS && onError !== 'may') {
+      const text = bytes.toString('latin1', from + 1, to - 2);
+      // A node that is loading would refuse now and execute a moment later: commands in flight would change
+      // places. So it is not ready before it says so.
+      const passes = onError === 'ready' && !text.startsWith('LOADING') && !text.startsWith('MASTERDOWN');
+      if (!passes) return this.fail(text);
+    }
+    if (this.greeted === this.options.handshake.length) this.ready();
+  }
+
+  private ready(): void {
+    clearTimeout(this.timer);
+    this.state = READY;
+    this.failures = 0;
+    this.readAt = this.headAt = this.turn.now;
+    this.owner.linkReady(this);
+    if (this.tail > this.head) this.flush();
+  }
+
+  private fail(reason: string): void {
+    if (this.state === CLOSED || this.state === IDLE || this.state === BACKING_OFF) return;
+    clearTimeout(this.timer);
+    const { backoffMin, backoffMax } = this.options;
+    const delay = Math.min(backoffMax, backoffMin * 2 ** Math.min(this.failures++, 16));
+    // The first attempt after a good connection is immediate but for a little chance: the node may be well.
+    this.state = BACKING_OFF;
+    this.timer = setTimeout(() => this.again(), this.failures === 1 ? Math.random() * backoffMin : delay * (0.5 + Math.random() / 2));
+    this.drop(reason);
+    this.owner.linkLost(this, reason);
+  }
+
+  private again(): void {
+    if (this.state !== BACKING_OFF) return;
+    this.state = IDLE;
+    if (this.tail > this.head) this.open();
+  }
+
+  /** Forgets the connection and tells what was pending. What they send again comes into a clean FIFO. */
+  private drop(reason: string): void {
+    const socket = this.socket;
+    this.socket = undefined;
+    if (socket !== undefined) {
+      if (!socket.connecting) this.totals[TOTAL.linkDrops]! += 1;
+      socket.destroy();
+    }
+    const { ring, mask, head, flushed, tail, streaming } = this;
+    this.ring = new Array(64).fill(undefined);
+    this.mask = 63;
+    this.head = this.flushed = this.tail = 0;
+    // Slabs of the lost connection may still be referred to by commands that will be sent again: not reused.
+    this.slab = takeSlab(0);
+    this.filled = [];
+    this.unflushed = this.unsent = 0;
+    this.dirty = false;
+    this.carry = undefined;
+    this.carried = 0;
+    this.streaming = false;
+    this.framer.reset();
+    for (let i = head; i < tail; i++) ring[i & mask]!.lost(i < flushed, streaming && i === head, reason);
+    if (this.congested) this.roomAgain();
+  }
+
+  // ---- replies
+
+  private readBuffer(): Buffer {
+    if (this.chunk === undefined || this.turn.taken) {
+      this.turn.taken = false;
+      this.chunk = Buffer.allocUnsafeSlow(READ_BYTES);
+    }
+    return this.chunk;
+  }
+
+  private read(chunk: Buffer, length: number): boolean {
+    const { framer, turn } = this;
+    this.readAt = turn.tick();
+    turn.taken = false;
+    this.totals[TOTAL.bytesFromNodes]! += length;
+    let at = 0;
+    while (at < length) {
+      const end = framer.measure(chunk, at, length);
+      if (end < 0) {
+        if (end === -1) this.partial(chunk, at, length);
+        else this.fail('the node sent what is no reply');
+        return true;
+      }
+      if (this.streaming) this.finishStream(chunk, at, end);
+      else if (this.carried > 0) this.finishCarry(chunk, at, end);
+      else this.deliver(chunk, at, end);
+      if (this.socket === undefined) return true;
+      at = end;
+    }
+    if (this.congested) this.lookForRoom();
+    return true;
+  }
+
+  private deliver(bytes: Buffer, from: number, to: number): void {
+    if (this.state !== READY) {
+      if (this.state === GREETING) this.greeting(bytes, from, to);
+      return;
+    }
+    if (bytes[from] === PUSH) return this.owner.linkPush(this, bytes, from, to);
+    const pending = this.take();
+    if (pending === undefined) return this.fail('the node sent a reply that nobody asked for');
+    pending.reply(bytes, from, to);
+  }
+
+  private take(): Pending | undefined {
+    if (this.head === this.flushed) return undefined;
+    const at = this.head++ & this.mask;
+    const pending = this.ring[at];
+    this.ring[at] = undefined;
+    if (this.head === this.tail) this.head = this.flushed = this.tail = 0;
+    this.headAt = this.turn.now;
+    return pending;
+  }
+
+  private partial(chunk: Buffer, from: number, length: number): void {
+    const size = length - from;
+    const { framer } = this;
+    if (this.streaming) {
+      this.ring[this.head & this.mask]!.piece(chunk, from, length, false);
+      return;
+    }
+    // Errors are read by whoever follows redirects, and pushes have no head of the FIFO to go to: never in pieces.
+    const whole = this.state !== READY || framer.type === MINUS || framer.type === PUSH;
+    if (whole || (this.carried + size <= CARRY_BYTES && framer.bulkLeft <= CARRY_BYTES)) return this.keep(chunk, from, length);
+    if (this.head === this.flushed) return this.fail('the node sent a reply that nobody asked for');
+    this.streaming = true;
+    const pending = this.ring[this.head & this.mask]!;
+    if (this.carried > 0) {
+      pending.piece(this.carry!, 0, this.carried, false);
+      if (this.turn.taken) this.carry = undefined;
+      this.carried = 0;
+    }
+    if (this.socket !== undefined) pending.piece(chunk, from, length, false);
+  }
+
+  private finishStream(chunk: Buffer, from: number, to: number): void {
+    this.streaming = false;
+    this.take()!.piece(chunk, from, to, true);
+  }
+
+  private finishCarry(chunk: Buffer, from: number, to: number): void {
+    this.keep(chunk, from, to);
+    const { carry, carried } = this;
+    this.carried = 0;
+    this.deliver(carry!, 0, carried);
+    // Whoever took a view of the carried reply took this buffer, not the chunk: both are given up.
+    if (this.turn.taken || carry!.length > 4 * CARRY_BYTES) this.carry = undefined;
+  }
+
+  private keep(bytes: Buffer, from: number, to: number): void {
+    const need = this.carried + to - from;
+    if (this.carry === undefined || this.carry.length < need) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(CARRY_BYTES, need * 2));
+      this.carry?.copy(grown, 0, 0, this.carried);
+      this.carry = grown;
+    }
+    bytes.copy(this.carry, this.carried, from, to);
+    this.carried = need;
+  }
+}
+
+class Asking implements Pending {
+  private readonly slab: Slab;
+
+  constructor(slab: Slab) {
+    this.slab = slab;
+  }
+
+  reply(): void {
+    this.slab.release();
+  }
+
+  piece(): void {}
+
+  lost(): void {}
+}

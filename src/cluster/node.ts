@@ -1,0 +1,124 @@
+// A server of the cluster as one worker sees it: its address and the links to it, one per lane.
+//
+// A lane is what makes two connections differ in what the server remembers of them: the protocol version, the
+// user, and which of several equal connections. Clients of one lane share a node's link. A lane's number is
+// small and dense, so that finding a link is two array reads. Links of one's own, for commands during which
+// the server or the sender holds the connection, are borrowed from a bounded pool and given back.
+
+import type { Counters } from '../telemetry/counters.ts';
+import { type Greeting, Link, type LinkOptions, type LinkOwner, READY } from './link.ts';
+import type { Turn } from './turn.ts';
+
+export interface Lane {
+  readonly index: number;
+  readonly resp: 2 | 3;
+  readonly username: string;
+  readonly handshake: readonly Greeting[];
+  /** Sessions that use it; an unused one is closed after a while. */
+  users: number;
+}
+
+export interface NodeOptions extends Omit<LinkOptions, 'host' | 'port' | 'handshake'> {
+  /** Links of one's own that may be borrowed at a time. */
+  readonly dedicated: number;
+}
+
+export class Node {
+  readonly host: string;
+  readonly port: number;
+  /** `host:port`, after the natMap. */
+  readonly address: string;
+  readonly lanes: (Link | undefined)[] = [];
+
+  private readonly options: NodeOptions;
+  private readonly owner: LinkOwner;
+  private readonly turn: Turn;
+  private readonly counters: Counters;
+  private readonly borrowed = new Set<Link>();
+  private readonly idle = new Map<Lane, Link[]>();
+
+  constructor(host: string, port: number, options: NodeOptions, owner: LinkOwner, turn: Turn, counters: Counters) {
+    this.host = host;
+    this.port = port;
+    this.address = addressOf(host, port);
+    this.options = options;
+    this.owner = owner;
+    this.turn = turn;
+    this.counters = counters;
+  }
+
+  /** The shared link of a lane. */
+  link(lane: Lane): Link {
+    return this.lanes[lane.index] ?? this.openLane(lane);
+  }
+
+  /** A link for one user at a time, or undefined when all that are allowed are taken. */
+  borrow(lane: Lane): Link | undefined {
+    const idle = this.idle.get(lane)?.pop();
+    if (idle === undefined && this.borrowed.size >= this.options.dedicated) return undefined;
+    const link = idle ?? this.newLink(lane);
+    this.borrowed.add(link);
+    return link;
+  }
+
+  /** Gives a borrowed link back. One that is not quiet is closed: nobody else may get its replies. */
+  giveBack(lane: Lane, link: Link): void {
+    this.borrowed.delete(link);
+    if (!link.quiet || link.state !== READY) return link.close('given back while in use');
+    const idle = this.idle.get(lane);
+    if (idle === undefined) this.idle.set(lane, [link]);
+    else idle.push(link);
+  }
+
+  /** Closes a borrowed link that nobody may use again. */
+  discard(link: Link): void {
+    this.borrowed.delete(link);
+    link.close();
+  }
+
+  check(now: number): void {
+    for (const link of this.lanes) link?.check(now);
+    for (const link of this.borrowed) link.check(now);
+  }
+
+  /** True when nothing is pending on any link. */
+  get quiet(): boolean {
+    return this.borrowed.size === 0 && this.lanes.every((link) => link === undefined || link.quiet);
+  }
+
+  get linkCount(): number {
+    return this.lanes.reduce((count, link) => count + (link?.state === READY ? 1 : 0), this.borrowed.size);
+  }
+
+  closeLane(lane: Lane): void {
+    this.lanes[lane.index]?.close('unused');
+    this.lanes[lane.index] = undefined;
+    for (const link of this.idle.get(lane) ?? []) link.close('unused');
+    this.idle.delete(lane);
+  }
+
+  close(reason: string): void {
+    for (const link of this.lanes) link?.close(reason);
+    this.lanes.length = 0;
+    for (const link of this.borrowed) link.close(reason);
+    for (const links of this.idle.values()) for (const link of links) link.close(reason);
+    this.idle.clear();
+  }
+
+  private openLane(lane: Lane): Link {
+    const link = this.newLink(lane);
+    while (this.lanes.length <= lane.index) this.lanes.push(undefined);
+    this.lanes[lane.index] = link;
+    return link;
+  }
+
+  private newLink(lane: Lane): Link {
+    const { host, port, options } = this;
+    return new Link({ ...options, host, port, handshake: lane.handshake }, this.owner, this.turn, this.counters);
+  }
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function addressOf(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,255 @@
+// Builds the rooms, opens the door, and closes them in order. Runs in the main thread, which carries no
+// commands: it knows the map, starts the workers, passes what they ask each other, and answers the admin.
+
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import { type Admin, openAdmin } from './admin/server.ts';
+import type { Door } from './client/listener.ts';
+import type { ServerFacts } from './client/context.ts';
+import { withControl } from './cluster/control.ts';
+import { Discovery, type HostPort } from './cluster/discovery.ts';
+import type { Topology } from './cluster/topology.ts';
+import { CommandTable } from './command/table.ts';
+import { addressText, type Config } from './config.ts';
+import type { Log } from './log.ts';
+import { Counters, TOTAL } from './telemetry/counters.ts';
+import { type Metrics, openMetrics } from './telemetry/metrics.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './worker.ts';
+
+/** Beyond `drain.grace`, for closing itself. */
+const CLOSING = 1000;
+
+interface Crew {
+  readonly worker: Worker;
+  readonly counters: Counters;
+}
+
+export class Proxy {
+  private readonly config: Config;
+  private readonly log: Log;
+  private readonly discovery: Discovery;
+  private crew: Crew[] = [];
+  private admin: Admin | undefined;
+  private readonly metrics: Metrics;
+  private opened = false;
+  private closing = false;
+  private refreshes = 0;
+  private opening: Promise<void> | undefined;
+  private failed: (error: Error) => void = () => {};
+  private readonly inquiries = new Map<number, { from: number; id: number; missing: number; values: unknown[] }>();
+  private inquiry = 0;
+
+  constructor(config: Config, log: Log) {
+    this.config = config;
+    this.log = log;
+    const { cluster, natMap, username, password, link, refresh } = config;
+    this.discovery = new Discovery(
+      { seeds: cluster, natMap, username, password, timeout: link.connectTimeout, ...refresh },
+      {
+        changed: (topology) => this.spread(topology),
+        health: (problem) => this.health(problem),
+        asked: () => {
+          this.refreshes++;
+          const first = this.crew[0];
+          if (first !== undefined) first.counters.totals[TOTAL.refreshes] = this.refreshes;
+        },
+      },
+    );
+    this.metrics = openMetrics({
+      counters: () => this.crew.map(({ counters }) => counters),
+      nodes: () => this.nodes(),
+      ready: () => this.problem() === undefined,
+    });
+  }
+
+  /** Opens the admin door, then the clients' door when the cluster is there. Rejects when it can't go on. */
+  async open(): Promise<void> {
+    const { admin, file } = this.config;
+    if (file !== '') this.log.info({ file }, 'settings read');
+    if (admin !== 'off') {
+      this.admin = await openAdmin(admin, { ready: () => this.problem(), metrics: () => this.metrics.text(), log: this.log });
+      this.log.info({ admin: this.admin.address }, 'admin door open');
+    }
+    const done = new Promise<void>((resolve, reject) => {
+      this.failed = reject;
+      this.whenOpen = resolve;
+    });
+    this.discovery.refresh();
+    await done;
+  }
+
+  /** Stops accepting, lets what is under way finish, and closes. */
+  async close(): Promise<void> {
+    if (this.closing) return;
+    this.closing = true;
+    this.log.info('draining');
+    this.discovery.close();
+    const late = new Promise((resolve) => setTimeout(resolve, this.config.drain.grace + CLOSING).unref());
+    await Promise.race([late, Promise.all(this.crew.map((member) => this.drained(member)))]);
+    await Promise.all(this.crew.map(({ worker }) => worker.terminate()));
+    await this.admin?.close();
+    await this.metrics.close();
+    this.log.info('closed');
+  }
+
+  private whenOpen: () => void = () => {};
+
+  private drained({ worker }: Crew): Promise<void> {
+    return new Promise((resolve) => {
+      worker.on('message', (message: FromWorker) => {
+        if (message.type === 'drained') resolve();
+      });
+      worker.on('exit', () => resolve());
+      worker.postMessage({ type: 'drain' } satisfies ToWorker);
+    });
+  }
+
+  private problem(): string | undefined {
+    if (this.closing) return 'draining';
+    if (this.discovery.problem !== undefined) return this.discovery.problem;
+    return this.opened ? undefined : 'the door is not open yet';
+  }
+
+  private nodes(): Record<string, number> {
+    const { shards } = this.discovery.topology;
+    return { primary: shards.length, replica: shards.reduce((count, { replicas }) => count + replicas.length, 0) };
+  }
+
+  private health(problem: string | undefined): void {
+    if (problem !== undefined) {
+      this.log.warn({ problem }, 'not ready: the cluster can not be served');
+      return;
+    }
+    if (this.opened) this.log.info('the cluster can be served again');
+    else this.opening ??= this.build().catch((error: Error) => this.failed(error));
+  }
+
+  private spread(topology: Topology): void {
+    const first = this.crew[0];
+    if (first !== undefined) first.counters.totals[TOTAL.topologyChanges]! += 1;
+    this.log.info({ shards: topology.shards.map(({ primary }) => `${primary.host}:${primary.port}`), epoch: topology.epoch }, 'the map has changed');
+    for (const { worker } of this.crew) worker.postMessage({ type: 'topology', topology } satisfies ToWorker);
+  }
+
+  /** The cluster is there for the first time: learns what its servers are, and starts the workers. */
+  private async build(): Promise<void> {
+    const { server, commands } = await this.learn();
+    const table = CommandTable.parse(commands, this.config.allow);
+    const names = table.commands.map(({ name }) => name);
+    const ids = new SharedArrayBuffer(8);
+    new BigInt64Array(ids)[0] = 1n;
+    let doors: readonly Door[] = this.config.listen;
+    if (this.config.workers > 1) await mustBeFree(doors);
+    for (let index = 0; index < this.config.workers; index++) {
+      const counters = Counters.create(names);
+      // A unix socket can't be shared: the first worker alone listens there.
+      const own = index === 0 ? doors : doors.filter((door) => !('path' in door));
+      const start: WorkerStart = { index, config: this.config, server, commands, counters: counters.buffer, ids, topology: this.discovery.topology, doors: own };
+      const bound = await this.startWorker(start, counters);
+      if (index === 0) doors = bound;
+    }
+    this.opened = true;
+    this.log.info({ listen: doors.map(addressText), workers: this.config.workers }, `ready on ${doors.map(addressText).join(', ')}`);
+    this.whenOpen();
+  }
+
+  private startWorker(start: WorkerStart, counters: Counters): Promise<readonly Door[]> {
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: start });
+    const index = this.crew.push({ worker, counters }) - 1;
+    worker.on('error', (error) => this.failed(error as Error));
+    return new Promise((resolve, reject) => {
+      worker.on('message', (message: FromWorker) => {
+        if (message.type === 'listening') resolve(message.doors);
+        else if (message.type === 'failed') reject(new Error(message.reason));
+        else this.receive(index, message);
+      });
+    });
+  }
+
+  private receive(from: number, message: FromWorker): void {
+    switch (message.type) {
+      case 'stale':
+        return this.discovery.refresh();
+      case 'ask': {
+        const others = this.crew.filter((_, index) => index !== from);
+        const id = this.inquiry++;
+        this.inquiries.set(id, { from, id: message.id, missing: others.length, values: [] });
+        for (const { worker } of others) worker.postMessage({ type: 'ask', id, what: message.what } satisfies ToWorker);
+        this.finishInquiry(id);
+        return;
+      }
+      case 'answer': {
+        const inquiry = this.inquiries.get(message.id);
+        if (inquiry === undefined) return;
+        inquiry.values.push(message.value);
+        inquiry.missing--;
+        this.finishInquiry(message.id);
+      }
+    }
+  }
+
+  private finishInquiry(id: number): void {
+    const inquiry = this.inquiries.get(id)!;
+    if (inquiry.missing > 0) return;
+    this.inquiries.delete(id);
+    this.crew[inquiry.from]!.worker.postMessage({ type: 'answer', id: inquiry.id, value: inquiry.values } satisfies ToWorker);
+  }
+
+  /** Asks a primary what it is and which commands it has. */
+  private async learn(): Promise<{ server: ServerFacts; commands: unknown }> {
+    const primaries: HostPort[] = this.discovery.topology.shards.map(({ primary }) => primary);
+    let last = new Error('no primary is known');
+    for (const { host, port } of primaries) {
+      const { username, password, link } = this.config;
+      const timeout = link.connectTimeout;
+      try {
+        const authRequired = await withControl({ host, port, username: '', password: '', timeout }, needsPassword);
+        return await withControl({ host, port, username, password, timeout }, async (control) => {
+          const commands = await control.ask('COMMAND');
+          const info = String(await control.ask('INFO', 'server'));
+          const hello = (await control.ask('HELLO', '2')) as unknown[];
+          const field = (name: string) => new RegExp(`^${name}:(.*)\r?$`, 'm').exec(info)?.[1]?.trim();
+          const version = field('valkey_version') ?? field('redis_version') ?? '0';
+          const [major = 0, minor = 0] = version.split('.').map(Number);
+          const valkey = field('valkey_version') !== undefined;
+          const facts = {
+            helloName: String(hello[1]),
+            helloVersion: String(hello[3]),
+            version,
+            slotCursors: valkey ? major >= 8 : major > 7 || (major === 7 && minor >= 4),
+            authRequired,
+            runId: randomBytes(20).toString('hex'),
+            startedAt: Date.now(),
+          };
+          return { server: facts, commands };
+        });
+      } catch (error) {
+        last = error as Error;
+      }
+    }
+    throw last;
+  }
+}
+
+async function needsPassword(control: { ask(...words: string[]): Promise<unknown> }): Promise<boolean> {
+  try {
+    await control.ask('PING');
+    return false;
+  } catch (error) {
+    return (error as Error).message.startsWith('NOAUTH');
+  }
+}
+
+/** Ports that workers share would also be shared with a stranger: they are tried alone first. */
+async function mustBeFree(doors: readonly Door[]): Promise<void> {
+  for (const door of doors) {
+    if ('path' in door || door.port === 0) continue;
+    await new Promise<void>((resolve, reject) => {
+      const server = createServer();
+      server.once('error', reject);
+      server.listen({ host: door.host, port: door.port, exclusive: true }, () => server.close(() => resolve()));
+    });
+  }
+}

@@ -1,0 +1,179 @@
+// Every error the proxy can give a client, as encoded replies. None is ever thrown.
+//
+// The first part is Redis's own (7.0), byte for byte, since clients match on them; the second part is what only
+// a proxy can say, and names itself: `slotless:` behind the prefix. Text that echoes what a client sent is
+// handled one character per byte, ends at a NUL as in C, and can hold no line break.
+
+import { error } from './write.ts';
+
+/** A framed command: argument i is `bytes[starts[i]..ends[i])`. */
+interface Arguments {
+  readonly bytes: Uint8Array;
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+  readonly argc: number;
+}
+
+/** As much of each argument, and of all arguments together, as an error repeats. */
+const ECHO = 128;
+/** Where Redis repeats an argument whole, this much of it. */
+const LONG_ECHO = 65536;
+
+// ---- Redis's own: any command
+
+/** server.c commandCheckExistence. */
+export function unknownCommand(args: Arguments): Buffer {
+  let list = '';
+  for (let i = 1; i < args.argc && list.length < ECHO; i++) list += `'${echo(args, i, ECHO - list.length)}' `;
+  return error(`ERR unknown command '${echo(args, 0)}', with args beginning with: ${list}`);
+}
+
+/** server.c commandCheckExistence, for a container command without such a subcommand. */
+export function unknownSubcommand(args: Arguments): Buffer {
+  const container = echo(args, 0).replace(/[a-z]/g, (letter) => letter.toUpperCase());
+  return error(`ERR unknown subcommand '${echo(args, 1)}'. Try ${container} HELP.`);
+}
+
+/** `name` in lower case, with its container: `config|get`. */
+export function wrongArity(name: string): Buffer {
+  return error(`ERR wrong number of arguments for '${name}' command`);
+}
+
+/** `text`: a Frame's `error`. The connection closes after it. */
+export function protocol(text: string): Buffer {
+  return error(`ERR ${text}`);
+}
+
+export const syntax = fixed('ERR syntax error');
+export const notInteger = fixed('ERR value is not an integer or out of range');
+export const notFloat = fixed('ERR value is not a valid float');
+export const selectInCluster = fixed('ERR SELECT is not allowed in cluster mode');
+export const dbIndex = fixed('ERR DB index is out of range');
+export const invalidCursor = fixed('ERR invalid cursor');
+export const noSuchKey = fixed('ERR no such key');
+export const numberOfKeys = fixed("ERR Number of keys can't be greater than number of args");
+export const negativeKeys = fixed("ERR Number of keys can't be negative");
+export const crossSlot = fixed("CROSSSLOT Keys in request don't hash to the same slot");
+export const clusterDisabled = fixed('ERR This instance has cluster support disabled');
+export const maxClients = fixed('ERR max number of clients reached');
+
+// ---- Redis's own: the session
+
+export const noAuth = fixed('NOAUTH Authentication required.');
+export const noAuthHello = fixed(
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> ' +
+    'option can be used to authenticate the client and select the RESP protocol version at the same time',
+);
+export const wrongPass = fixed('WRONGPASS invalid username-password pair or user is disabled.');
+export const noPasswordSet = fixed(
+  'ERR AUTH <password> called without any password configured for the default user. ' +
+    'Are you sure your configuration is correct?',
+);
+export const noProto = fixed('NOPROTO unsupported protocol version');
+export const protocolVersion = fixed('ERR Protocol version is not an integer or out of range');
+
+export function helloOption(args: Arguments, index: number): Buffer {
+  return error(`ERR Syntax error in HELLO option '${echo(args, index, LONG_ECHO)}'`);
+}
+
+export const clientName = fixed('ERR Client names cannot contain spaces, newlines or special characters.');
+export const clientId = fixed('ERR client-id should be greater than 0');
+export const invalidClientId = fixed('ERR Invalid client ID');
+export const noSuchClient = fixed('ERR No such client');
+
+export function unknownClientType(args: Arguments, index: number): Buffer {
+  return error(`ERR Unknown client type '${echo(args, index, LONG_ECHO)}'`);
+}
+
+/** CLIENT SETINFO of an attribute that there is not. */
+export function clientInfoOption(args: Arguments, index: number): Buffer {
+  return error(`ERR Unrecognized option '${echo(args, index, LONG_ECHO)}'`);
+}
+
+/** CLIENT SETINFO with a value that would break the lines of CLIENT LIST. */
+export function clientInfoValue(args: Arguments, index: number): Buffer {
+  return error(`ERR ${echo(args, index).toLowerCase()} cannot contain spaces, newlines or special characters.`);
+}
+
+export function noSuchUser(args: Arguments, index: number): Buffer {
+  return error(`ERR No such user '${echo(args, index, LONG_ECHO)}'`);
+}
+
+export const execWithoutMulti = fixed('ERR EXEC without MULTI');
+export const discardWithoutMulti = fixed('ERR DISCARD without MULTI');
+export const nestedMulti = fixed('ERR MULTI calls can not be nested');
+export const watchInMulti = fixed('ERR WATCH inside MULTI is not allowed');
+export const execAbort = fixed('EXECABORT Transaction discarded because of previous errors.');
+
+/** A command that a RESP2 client may not give while it is subscribed. */
+export function subscribed(name: string): Buffer {
+  return error(
+    `ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
+  );
+}
+
+/** An error as a server said it: its prefix and text. */
+export function asServerSaid(text: string): Buffer {
+  return error(text);
+}
+
+// ---- the proxy's own
+
+/** A command that is not passed on unless `setting` says so. `name` in lower case. */
+export function refused(name: string, setting = 'allow'): Buffer {
+  return error(`ERR slotless: '${name}' is refused; the setting '${setting}' permits it`);
+}
+
+/** A command that cannot be done through the proxy; `reason` is a clause. */
+export function unsupported(name: string, reason: string): Buffer {
+  return error(`ERR slotless: '${name}' is not supported: ${reason}`);
+}
+
+/** A bound that the client has passed. */
+export function limit(setting: string, value: number): Buffer {
+  return error(`ERR slotless: the limit of the setting '${setting}' is passed (${value})`);
+}
+
+/** The connection ended after a write was sent and before its reply came: it is not sent again. */
+export function outcomeUnknown(reason = ''): Buffer {
+  const detail = reason === '' ? '' : ` (${reason})`;
+  return error(
+    `ERR slotless: connection to the node was lost before the reply; the outcome of this write is unknown${detail}`,
+  );
+}
+
+/** No reply in time to what only reads, or was not sent. */
+export function timeout(milliseconds: number): Buffer {
+  return error(`ERR slotless: no reply within ${milliseconds} ms`);
+}
+
+/** The command was not executed, or only reads: it may be given again. */
+export function notServed(reason: string): Buffer {
+  return error(`CLUSTERDOWN slotless: the command was not served: ${reason}`);
+}
+
+/** The cluster, or the part of it that is asked for, is not known (yet). */
+export function notReady(reason: string): Buffer {
+  return error(`CLUSTERDOWN slotless: ${reason}`);
+}
+
+/**
+ * A command of several parts of which one failed. `part` names it (`slot 42`, `node 10.0.0.1:6379`), `text` is
+ * the server's own error; `prefix` is that error's first word when the client should still recognize it.
+ */
+export function partFailed(part: string, text: string, prefix = 'ERR'): Buffer {
+  return error(`${prefix} slotless: part ${part} failed: ${text}`);
+}
+
+function fixed(text: string): () => Buffer {
+  const bytes = error(text);
+  return () => bytes;
+}
+
+/** Argument `index` as C's `%.*s` prints it. */
+function echo(args: Arguments, index: number, limit = ECHO): string {
+  const start = args.starts[index]!;
+  const part = args.bytes.subarray(start, Math.min(args.ends[index]!, start + limit));
+  const nul = part.indexOf(0);
+  return Buffer.from(nul < 0 ? part : part.subarray(0, nul)).toString('latin1');
+}

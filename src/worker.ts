@@ -1,0 +1,197 @@
+// A worker thread: its own door on the shared port, its own clients and links. Talks with the main thread about
+// the map, about clients that other workers have, and about its end.
+
+import type { Server } from 'node:net';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Client } from './client/client.ts';
+import { clientLine, matches } from './client/clients.ts';
+import type { ClientFilter, Context, Peers, ServerFacts } from './client/context.ts';
+import { type Door, listen } from './client/listener.ts';
+import { Cluster } from './cluster/cluster.ts';
+import type { Topology } from './cluster/topology.ts';
+import { Turn } from './cluster/turn.ts';
+import { CommandTable } from './command/table.ts';
+import type { Config } from './config.ts';
+import { createLog } from './log.ts';
+import { Counters } from './telemetry/counters.ts';
+import { startVitals } from './telemetry/vitals.ts';
+
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly index: number;
+  readonly config: Config;
+  readonly server: ServerFacts;
+  /** The COMMAND reply of the servers. */
+  readonly commands: unknown;
+  readonly counters: SharedArrayBuffer;
+  /** A counter of client ids that all workers share. */
+  readonly ids: SharedArrayBuffer;
+  readonly topology: Topology;
+  readonly doors: readonly Door[];
+}
+
+/** From the main thread to a worker. */
+export type ToWorker =
+  | { readonly type: 'topology'; readonly topology: Topology }
+  | { readonly type: 'ask'; readonly id: number; readonly what: Inquiry }
+  | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'drain' };
+
+/** From a worker to the main thread. */
+export type FromWorker =
+  | { readonly type: 'listening'; readonly doors: readonly Door[] }
+  | { readonly type: 'failed'; readonly reason: string }
+  | { readonly type: 'stale'; readonly why: string }
+  | { readonly type: 'ask'; readonly id: number; readonly what: Inquiry }
+  | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'drained' };
+
+/** What one worker asks of all others. */
+export type Inquiry = { readonly about: 'clients' } | { readonly about: 'kill'; readonly filter: ClientFilter };
+
+const DRAIN_POLL = 20;
+
+class Worker implements Peers {
+  private readonly start: WorkerStart;
+  private readonly port: MessagePort;
+  private readonly context: Context;
+  private readonly servers: Server[] = [];
+  private readonly answers = new Map<number, (value: unknown) => void>();
+  private asked = 0;
+
+  constructor(start: WorkerStart, port: MessagePort) {
+    this.start = start;
+    this.port = port;
+    const { config } = start;
+    const log = createLog(config.log.level, { worker: start.index });
+    const table = CommandTable.parse(start.commands, config.allow);
+    const counters = Counters.attach(start.counters, table.commands.map(({ name }) => name));
+    const turn = new Turn();
+    const cluster = new Cluster(clusterOptions(config), turn, counters, {
+      stale: (why) => this.post({ type: 'stale', why }),
+      linkLost: (node, reason) => log.warn({ node, reason }, 'a link was lost'),
+    });
+    cluster.adopt(start.topology);
+    const ids = new BigInt64Array(start.ids);
+    const own = { username: bytesOf(config.username), password: bytesOf(config.password) };
+    this.context = {
+      config,
+      cluster,
+      turn,
+      counters,
+      table,
+      server: start.server,
+      clients: new Map<number, Client>(),
+      peers: this,
+      log,
+      user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
+      openToAll: config.clientAuth === 'proxy' || !start.server.authRequired,
+      maxClients: Math.ceil(config.limits.clients / config.workers),
+      nextId: () => Number(Atomics.add(ids, 0, 1n)),
+    };
+    startVitals(counters);
+    port.on('message', (message: ToWorker) => this.receive(message));
+  }
+
+  async open(): Promise<void> {
+    const { doors, config } = this.start;
+    const opened: Door[] = [];
+    for (const door of doors) {
+      const server = await listen(door, this.context, config.workers > 1);
+      this.servers.push(server);
+      const address = server.address();
+      opened.push('path' in door || address === null || typeof address === 'string' ? door : { host: door.host, port: address.port });
+    }
+    this.post({ type: 'listening', doors: opened });
+  }
+
+  async clientLines(): Promise<string[]> {
+    return (await this.inquire({ about: 'clients' })).flat() as string[];
+  }
+
+  async killClients(filter: ClientFilter): Promise<number> {
+    return (await this.inquire({ about: 'kill', filter })).reduce((sum: number, count) => sum + Number(count), 0);
+  }
+
+  private inquire(what: Inquiry): Promise<unknown[]> {
+    const id = this.asked++;
+    return new Promise((resolve) => {
+      this.answers.set(id, (value) => resolve(value as unknown[]));
+      this.post({ type: 'ask', id, what });
+    });
+  }
+
+  private post(message: FromWorker): void {
+    this.port.postMessage(message);
+  }
+
+  private receive(message: ToWorker): void {
+    switch (message.type) {
+      case 'topology':
+        return this.context.cluster.adopt(message.topology);
+      case 'ask':
+        return this.post({ type: 'answer', id: message.id, value: this.reply(message.what) });
+      case 'answer':
+        this.answers.get(message.id)?.(message.value);
+        this.answers.delete(message.id);
+        return;
+      case 'drain':
+        this.drain();
+    }
+  }
+
+  private reply(what: Inquiry): unknown {
+    const { context } = this;
+    const clients = [...context.clients.values()];
+    if (what.about === 'clients') return clients.map((client) => clientLine(client));
+    const named = clients.filter((client) => matches(client, what.filter));
+    for (const client of named) client.close();
+    return named.length;
+  }
+
+  /** Accepts nobody more, answers what is under way, and closes. */
+  private drain(): void {
+    const { clients, config } = this.context;
+    for (const server of this.servers) server.close();
+    for (const client of clients.values()) client.end();
+    const deadline = performance.now() + config.drain.grace;
+    const timer = setInterval(() => {
+      if (clients.size > 0 && performance.now() < deadline) return;
+      clearInterval(timer);
+      for (const client of [...clients.values()]) client.close();
+      this.context.cluster.close();
+      this.post({ type: 'drained' });
+    }, DRAIN_POLL);
+  }
+}
+
+/** Text as the bytes that are sent for it, written as Latin-1: the form in which users and passwords are kept. */
+function bytesOf(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+function clusterOptions(config: Config) {
+  const { link, node, limits, redirects, failover, natMap, requestTimeout } = config;
+  return {
+    connectTimeout: link.connectTimeout,
+    requestTimeout,
+    keepAlive: link.keepAlive,
+    backoffMin: link.backoffMin,
+    backoffMax: link.backoffMax,
+    replyDepth: limits.replyDepth,
+    maxPending: node.maxPending,
+    maxPendingBytes: node.maxPendingBytes,
+    dedicated: node.dedicated,
+    redirects: redirects.max,
+    holdFor: failover.holdFor,
+    natMap,
+    linkName: link.name,
+    links: node.links,
+  };
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  const worker = new Worker(workerData as WorkerStart, port);
+  worker.open().catch((error: Error) => port.postMessage({ type: 'failed', reason: error.message } satisfies FromWorker));
+}

@@ -1,0 +1,421 @@
+/**
+ * Real clusters for tests, bench and demo, started in about three seconds.
+ *
+ * The nodes are formed by hand instead of by `redis-cli --cluster create`: slots and config epochs are given
+ * while each node is still alone, then all meet, then the replicas follow. Two seconds of the time is the
+ * servers' own: a primary that has just started waits that long before it says `cluster_state:ok`.
+ * Nothing is kept on disk beyond a temporary folder, and no process outlives the one that started it.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Argument, connect, type RawClient, type Value } from './client.ts';
+import { BUS, freePort } from './ports.ts';
+import { adopt, end, remove, temporary } from './reaper.ts';
+import { findServer, type Server } from './servers.ts';
+import { until } from './wait.ts';
+
+export const SLOTS = 16384;
+
+export interface ClusterOptions {
+  /** Default: the first server to be had. */
+  server?: Server;
+  primaries?: number;
+  /** Replicas of each primary. */
+  replicas?: number;
+  /** More settings for every node, as on redis-server's command line: `['--maxmemory', '100mb']`. */
+  config?: string[];
+  /** The default user's password, on every node. */
+  password?: string;
+  /** A loopback address the nodes listen on. */
+  host?: string;
+}
+
+export interface Node {
+  readonly host: string;
+  readonly port: number;
+  readonly id: string;
+  /** The role it had when the cluster was formed or when `failover` last settled. */
+  role: 'primary' | 'replica';
+  pid: number;
+}
+
+export interface Lone {
+  readonly server: Server;
+  readonly host: string;
+  readonly port: number;
+  readonly pid: number;
+  ask(...args: Argument[]): Promise<Value>;
+  stop(): Promise<void>;
+}
+
+/** One lone server (no cluster): the oracle of what a client should see. */
+export async function startLone(options: Omit<ClusterOptions, 'primaries' | 'replicas'> = {}): Promise<Lone> {
+  const folder = temporary('slotless-lone');
+  const server = options.server ?? (await findServer());
+  const process = await Process.start(server, folder, options, false);
+  return {
+    server,
+    host: process.host,
+    port: process.port,
+    pid: process.pid,
+    ask: (...args) => process.ask(...args),
+    stop: async () => {
+      await process.kill();
+      remove(folder);
+    },
+  };
+}
+
+/** A cluster whose nodes all know each other, own all slots, and whose replicas are in step. */
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const { primaries = 3, replicas = 1 } = options;
+  const server = options.server ?? (await findServer());
+  const folder = temporary('slotless-cluster');
+  const count = primaries * (1 + replicas);
+  const processes = await Promise.all(
+    Array.from({ length: count }, (_, i) => Process.start(server, join(folder, String(i)), options, true)),
+  );
+  const cluster = new Cluster(server, folder, processes, options.password);
+  try {
+    await cluster.form(primaries);
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+  return cluster;
+}
+
+export class Cluster {
+  readonly server: Server;
+  readonly folder: string;
+  readonly password: string | undefined;
+  nodes: Node[] = [];
+  private readonly processes: Process[];
+
+  constructor(server: Server, folder: string, processes: Process[], password?: string) {
+    this.server = server;
+    this.folder = folder;
+    this.processes = processes;
+    this.password = password;
+  }
+
+  /** `host:port` of every node, as the proxy's setting `cluster` wants them. */
+  get seeds(): string[] {
+    return this.nodes.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`));
+  }
+
+  get primaries(): Node[] {
+    return this.nodes.filter((node) => node.role === 'primary');
+  }
+
+  /** One command to one node, as a plain value; an error reply rejects. */
+  async cli(port: number, ...args: Argument[]): Promise<Value> {
+    const value = await this.process(port).ask(...args);
+    if (value instanceof Error) throw new Error(`${args.join(' ')} at ${port}: ${value.message}`);
+    return value;
+  }
+
+  /** The primary that owns a slot now, as the nodes themselves say. */
+  async ownerOf(slot: number): Promise<Node> {
+    const asked = this.nodes.find((node) => this.process(node.port).running);
+    const shards = (await this.cli(asked?.port ?? 0, 'CLUSTER', 'SLOTS')) as [
+      number,
+      number,
+      [string, number],
+    ][];
+    const port = shards.find(([from, to]) => from <= slot && slot <= to)?.[2][1];
+    const owner = this.nodes.find((node) => node.port === port);
+    if (!owner) throw new Error(`slot ${slot} has no owner`);
+    return owner;
+  }
+
+  /** Moves a slot with its keys, in the steps redis-cli takes: the destination learns of it first. */
+  async moveSlot(slot: number, toPort: number): Promise<void> {
+    const [source, target] = [await this.ownerOf(slot), this.node(toPort)];
+    if (source.port === toPort) return;
+    await this.beginMove(slot, toPort);
+    while ((await this.moveKeys(slot, source.port, toPort)) > 0);
+    const others = this.primaries.filter(({ port }) => port !== toPort && port !== source.port);
+    for (const { port } of [target, source, ...others]) {
+      if (this.process(port).running) await this.cli(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', target.id);
+    }
+  }
+
+  /** The first half of a move: the slot stays open between the two nodes until `moveSlot` or SETSLOT ends it. */
+  async beginMove(slot: number, toPort: number): Promise<void> {
+    const [source, target] = [await this.ownerOf(slot), this.node(toPort)];
+    await this.cli(target.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id);
+    await this.cli(source.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id);
+  }
+
+  /** Moves up to `most` keys of an open slot; returns how many were found. */
+  async moveKeys(slot: number, fromPort: number, toPort: number, most = 100): Promise<number> {
+    const keys = (await this.cli(fromPort, 'CLUSTER', 'GETKEYSINSLOT', slot, most)) as string[];
+    if (keys.length === 0) return 0;
+    const auth = this.password ? ['AUTH', this.password] : [];
+    const { host } = this.node(toPort);
+    await this.cli(fromPort, 'MIGRATE', host, toPort, '', 0, 5000, ...auth, 'KEYS', ...keys);
+    return keys.length;
+  }
+
+  /** Makes a replica the primary of its shard; given a primary, one of its replicas. Waits until all agree. */
+  async failover(port: number, how?: 'FORCE' | 'TAKEOVER'): Promise<Node> {
+    let node = this.node(port);
+    if (node.role === 'primary') {
+      const lines = (await this.nodesSeenBy(this.running(port))).filter((line) => line.primary === node.id);
+      const heir = this.nodes.find(
+        ({ id, port }) => lines.some((l) => l.id === id) && this.process(port).running,
+      );
+      if (!heir) throw new Error(`${port} has no replica to take over`);
+      node = heir;
+    }
+    const before = (await this.nodesSeenBy(node.port)).find(({ id }) => id === node.id)?.primary;
+    await this.cli(node.port, 'CLUSTER', 'FAILOVER', ...(how ? [how] : []));
+    await until(`${node.port} to be a primary`, async () => {
+      for (const { port } of this.nodes) {
+        if (!this.process(port).running) continue;
+        if ((await this.nodesSeenBy(port)).find(({ id }) => id === node.id)?.primary !== '-') return false;
+      }
+      return true;
+    });
+    node.role = 'primary';
+    const old = this.nodes.find(({ id }) => id === before);
+    if (old) old.role = 'replica';
+    return node;
+  }
+
+  /** Kills a node's process at once. */
+  async kill(port: number): Promise<void> {
+    await this.process(port).kill();
+  }
+
+  /** Starts a killed node again, with what its configuration file remembers. */
+  async restart(port: number): Promise<void> {
+    await this.process(port).launch();
+    this.node(port).pid = this.process(port).pid;
+  }
+
+  /** Halts a node: its connections stay open and say nothing. `resume` ends that. */
+  pause(port: number): void {
+    process.kill(this.process(port).pid, 'SIGSTOP');
+  }
+
+  resume(port: number): void {
+    process.kill(this.process(port).pid, 'SIGCONT');
+  }
+
+  /** Waits until every running node sees a whole cluster, with its replicas in step. */
+  async settled(): Promise<void> {
+    await until('the cluster to be whole', async () => {
+      const running = this.processes.filter((one) => one.running);
+      for (const one of running) {
+        const info = String(await one.ask('CLUSTER', 'INFO'));
+        if (!info.includes('cluster_state:ok')) return false;
+        if (!info.includes(`cluster_slots_ok:${SLOTS}`)) return false;
+        if (!info.includes(`cluster_known_nodes:${this.nodes.length}`)) return false;
+        const lines = await this.nodesSeenBy(one.port);
+        if (lines.some((line) => line.flags.includes('handshake') || line.flags.includes('noaddr')))
+          return false;
+        const live = lines.filter((line) => running.some(({ port }) => port === line.port));
+        if (live.some((line) => !line.linked || line.flags.includes('fail'))) return false;
+        const replication = String(await one.ask('INFO', 'replication'));
+        if (replication.includes('role:slave') && !replication.includes('master_link_status:up'))
+          return false;
+      }
+      return true;
+    });
+  }
+
+  /** Ends every node and removes the folder. */
+  async stop(): Promise<void> {
+    await Promise.all(this.processes.map((one) => one.kill()));
+    remove(this.folder);
+  }
+
+  /** Turns the started processes into a cluster: see the head of the file. */
+  async form(primaries: number): Promise<void> {
+    const all = this.processes;
+    const ids = (await Promise.all(all.map((one) => one.ask('CLUSTER', 'MYID')))) as string[];
+    this.nodes = all.map(({ host, port, pid }, i) => {
+      return { host, port, pid, id: ids[i] ?? '', role: i < primaries ? 'primary' : 'replica' };
+    });
+    for (const [i, { port }] of this.nodes.entries()) {
+      await this.cli(port, 'CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
+      if (i >= primaries) continue;
+      const [from, to] = [Math.ceil((SLOTS * i) / primaries), Math.ceil((SLOTS * (i + 1)) / primaries) - 1];
+      await this.cli(port, 'CLUSTER', 'ADDSLOTSRANGE', from, to);
+    }
+    for (const [i, { port }] of this.nodes.entries()) {
+      for (const other of this.nodes.slice(i + 1))
+        await this.cli(port, 'CLUSTER', 'MEET', other.host, other.port);
+    }
+    await Promise.all(
+      this.nodes.slice(primaries).map(({ port }, i) =>
+        until(`${port} to follow its primary`, async () => {
+          return (await this.cli(port, 'CLUSTER', 'REPLICATE', ids[i % primaries] ?? '')) === 'OK';
+        }),
+      ),
+    );
+    const roles = this.nodes.map(({ id }, i) => [id, i < primaries ? '-' : ids[(i - primaries) % primaries]]);
+    await this.settled();
+    await until('all nodes to agree on the roles', async () => {
+      for (const { port } of this.nodes) {
+        const lines = await this.nodesSeenBy(port);
+        if (!roles.every(([id, primary]) => lines.some((l) => l.id === id && l.primary === primary)))
+          return false;
+      }
+      return true;
+    });
+  }
+
+  /** CLUSTER NODES of one node, taken apart. `primary` is `-` for a primary. */
+  private async nodesSeenBy(port: number) {
+    const text = String(await this.cli(port, 'CLUSTER', 'NODES'));
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => {
+        const [id, address = '', flags = '', primary, , , , link] = line.split(' ');
+        const at = Number(/:(\d+)@/.exec(address)?.[1]);
+        return { id, port: at, flags: flags.split(','), primary, linked: link === 'connected' };
+      });
+  }
+
+  private running(except: number): number {
+    return this.nodes.find(({ port }) => port !== except && this.process(port).running)?.port ?? except;
+  }
+
+  private node(port: number): Node {
+    const node = this.nodes.find((one) => one.port === port);
+    if (!node) throw new Error(`no node at port ${port}`);
+    return node;
+  }
+
+  private process(port: number): Process {
+    const found = this.processes.find((one) => one.port === port);
+    if (!found) throw new Error(`no node at port ${port}`);
+    return found;
+  }
+}
+
+/** One redis-server process with its folder, its port and a connection to ask it things. */
+class Process {
+  readonly host: string;
+  readonly port: number;
+  private readonly server: Server;
+  private readonly folder: string;
+  private readonly password: string | undefined;
+  private readonly args: string[];
+  private child: ChildProcess | undefined;
+  private client: RawClient | undefined;
+
+  /** Starts a server on a port that turns out to be free. */
+  static async start(
+    server: Server,
+    folder: string,
+    options: ClusterOptions,
+    clustered: boolean,
+  ): Promise<Process> {
+    mkdirSync(folder, { recursive: true });
+    const host = options.host ?? '127.0.0.1';
+    for (let tries = 1; ; tries++) {
+      const one = new Process(server, folder, host, await freePort(host, clustered), options, clustered);
+      try {
+        await one.launch();
+        return one;
+      } catch (error) {
+        const taken = error instanceof Error && /Address already in use|Failed listening/.test(error.message);
+        if (!taken || tries === 10) throw error;
+      }
+    }
+  }
+
+  private constructor(
+    server: Server,
+    folder: string,
+    host: string,
+    port: number,
+    options: ClusterOptions,
+    clustered: boolean,
+  ) {
+    this.server = server;
+    this.folder = folder;
+    this.host = host;
+    this.port = port;
+    this.password = options.password;
+    const settings = {
+      bind: host,
+      port,
+      dir: folder,
+      save: '',
+      appendonly: 'no',
+      'enable-debug-command': 'local',
+      'repl-diskless-sync-delay': 0,
+      ...(clustered && {
+        'cluster-enabled': 'yes',
+        'cluster-config-file': 'nodes.conf',
+        'cluster-node-timeout': 2000,
+        'cluster-port': port + BUS,
+      }),
+      ...(options.password && { requirepass: options.password, masterauth: options.password }),
+    };
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    this.args = [...args, ...(options.config ?? [])];
+  }
+
+  get pid(): number {
+    return this.child?.pid ?? 0;
+  }
+
+  get running(): boolean {
+    return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Resolves when the server itself says that it takes connections: its port may be another's, else. */
+  async launch(): Promise<void> {
+    const { env, server } = this.server;
+    // In a group of its own: a Ctrl-C at the terminal is for the one who started it.
+    const detached = true;
+    const child = spawn(server, this.args, {
+      env,
+      cwd: this.folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached,
+    });
+    this.child = adopt(child);
+    await new Promise<void>((resolve, reject) => {
+      let said = '';
+      const hear = (chunk: Buffer) => {
+        if (said.length < 100_000) said += chunk;
+        if (/Ready to accept connections/.test(said)) resolve();
+      };
+      child.stdout.on('data', hear);
+      child.stderr.on('data', hear);
+      child.once('error', reject);
+      child.once('exit', (code) => {
+        const last = said.trim().split('\n').slice(-3).join(' | ');
+        reject(new Error(`${server} on ${this.port} ended with ${code}: ${last}`));
+      });
+    });
+  }
+
+  async ask(...args: Argument[]): Promise<Value> {
+    if (!this.client) {
+      const client = await connect(this.port, { host: this.host });
+      client.closed.then(() => {
+        if (this.client === client) this.client = undefined;
+      });
+      if (this.password) await client.call('AUTH', this.password);
+      this.client = client;
+    }
+    return this.client.ask(...args);
+  }
+
+  async kill(): Promise<void> {
+    this.client?.destroy();
+    this.client = undefined;
+    if (this.child) await end(this.child, 'SIGKILL');
+  }
+}
