@@ -1,9 +1,8 @@
-/**
- * What it costs to know where a command goes: finding it by name, the slot of its key, and the plan of a
- * split. Nanoseconds per call, the best of several rounds, each trick beside what it stands in for.
- *
- * Run with `node bench/routing.ts`.
- */
+// What it costs to know where a command goes: finding it by name, the slot of its key, and the plan of a
+// split. Nanoseconds per call, the best of several rounds, each trick beside what it stands in for.
+//
+// Run with `node bench/routing.ts`.
+
 import clusterKeySlot from 'cluster-key-slot';
 import type { Arguments } from '../src/command/arguments.ts';
 import { ROUTE } from '../src/command/command.ts';

@@ -1,19 +1,18 @@
-/**
- * A framed command, as every function of this room takes it: argument i is bytes[starts[i]..ends[i]),
- * argument 0 is the command's name.
- *
- * The bytes are canonical RESP: argument i stands behind its own `$<length>\r\n`, written without leading
- * zeros, is followed by `\r\n`, and the next argument comes right after it. The framer of requests
- * guarantees this (it re-encodes inline and irregular commands), and split relies on it: it copies whole
- * arguments with their headers.
- *
- *     *2\r\n$3\r\nGET\r\n$3\r\nkey\r\n
- *               ^  ^         ^  ^
- *       starts[0]  ends[0]   |  ends[1]
- *                    starts[1]
- *
- * Nothing here makes a string of an argument but `toText`, which is for cold paths.
- */
+// A framed command, as every function of this room takes it: argument i is bytes[starts[i]..ends[i]),
+// argument 0 is the command's name.
+//
+// The bytes are canonical RESP: argument i stands behind its own `$<length>\r\n`, written without leading
+// zeros, is followed by `\r\n`, and the next argument comes right after it. The framer of requests
+// guarantees this (it re-encodes inline and irregular commands), and split relies on it: it copies whole
+// arguments with their headers.
+//
+//     *2\r\n$3\r\nGET\r\n$3\r\nkey\r\n
+//               ^  ^         ^  ^
+//       starts[0]  ends[0]   |  ends[1]
+//                    starts[1]
+//
+// Nothing here makes a string of an argument but `toText`, which is for cold paths.
+
 export interface Arguments {
   readonly bytes: Uint8Array;
   readonly starts: Int32Array;
@@ -71,6 +70,8 @@ export function integerAt(bytes: Uint8Array, start: number, end: number): number
     value = value * 10 + digit;
   }
   if (digits === 19 && !fits64(bytes, at, negative)) return undefined;
+  // Digit by digit, a long number is rounded at each step.
+  if (digits > 15) value = Number(Buffer.from(bytes.subarray(at, end)).toString('latin1'));
   return negative ? -value : value;
 }
 

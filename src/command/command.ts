@@ -1,13 +1,12 @@
-/**
- * One command or subcommand, as the proxy knows it: a row of the server's COMMAND reply with the overrides
- * laid over it, boiled down to integers that dispatch can branch on.
- *
- * A Command never changes once the table is made. A container (CONFIG, XGROUP) is a Command as well: it
- * stands for its unknown subcommands, and `subcommands` finds the known ones.
- *
- * `route` answers what is to be done; the key specs answer where. The commonest case, one range of keys at
- * a fixed place, is unfolded into keyFirst, keyLast and keyStep so that no spec has to be walked for it.
- */
+// One command or subcommand, as the proxy knows it: a row of the server's COMMAND reply with the overrides
+// laid over it, boiled down to integers that dispatch can branch on.
+//
+// A Command never changes once the table is made. A container (CONFIG, XGROUP) is a Command as well: it
+// stands for its unknown subcommands, and `subcommands` finds the known ones.
+//
+// `route` answers what is to be done; the key specs answer where. The commonest case, one range of keys at
+// a fixed place, is unfolded into keyFirst, keyLast and keyStep so that no spec has to be walked for it.
+
 import type { NameIndex } from './names.ts';
 
 /** What is done with a command. */

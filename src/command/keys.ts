@@ -1,14 +1,13 @@
-/**
- * Where the keys of a call are, and the slot they share. HOT: once per command.
- *
- * Three ways, the quickest first: a plain range is walked by three integers of the Command; key specs are
- * followed as the server follows them (db.c, getKeysUsingKeySpecs); and for the few commands whose specs
- * say less than the server's own finder knows, the finder is written out here (db.c, sortGetKeys and its
- * neighbours), since that is what a cluster's node checks slots with.
- *
- * Channels of shard pub/sub count as keys: they are routed in the same way. Arguments that make no sense
- * are no error here: INVALID goes to any node, and the client gets the server's own words.
- */
+// Where the keys of a call are, and the slot they share. HOT: once per command.
+//
+// Three ways, the quickest first: a plain range is walked by three integers of the Command; key specs are
+// followed as the server follows them (db.c, getKeysUsingKeySpecs); and for the few commands whose specs
+// say less than the server's own finder knows, the finder is written out here (db.c, sortGetKeys and its
+// neighbours), since that is what a cluster's node checks slots with.
+//
+// Channels of shard pub/sub count as keys: they are routed in the same way. Arguments that make no sense
+// are no error here: INVALID goes to any node, and the client gets the server's own words.
+
 import { type Arguments, equalsIgnoreCase, integerAt } from './arguments.ts';
 import { BEGIN, type Command, FIND, FLAG, HAND, type KeySpec } from './command.ts';
 import { slotOf } from './slot.ts';

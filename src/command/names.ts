@@ -1,10 +1,9 @@
-/**
- * Finds a command by the bytes of its name, in any case. HOT: once per command.
- *
- * Open addressing over a hash of the bytes as they stand in the input: no string is made, nothing is
- * allocated. The hash folds case by setting bit 5 of every byte, which lets a few odd bytes collide ('_' with
- * DEL); the comparison that follows is exact.
- */
+// Finds a command by the bytes of its name, in any case. HOT: once per command.
+//
+// Open addressing over a hash of the bytes as they stand in the input: no string is made, nothing is
+// allocated. The hash folds case by setting bit 5 of every byte, which lets a few odd bytes collide ('_' with
+// DEL); the comparison that follows is exact.
+
 import { lower } from './arguments.ts';
 
 export class NameIndex<T> {

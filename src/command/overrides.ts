@@ -1,13 +1,12 @@
-/**
- * What the server's COMMAND reply does not say, says too late or gets wrong: one row per command, laid over
- * what the server says. Everything else, module commands too, routes by the server's own words.
- *
- * `name|*` stands for a container and for those of its subcommands that have no row of their own.
- * A refused command passes where the setting `allow` names it; it then routes as if it had no row.
- *
- * A command without keys and tips goes to any primary over a link shared by many clients. So each one that
- * changes the state of a connection, or of one node alone, must be found here.
- */
+// What the server's COMMAND reply does not say, says too late or gets wrong: one row per command, laid over
+// what the server says. Everything else, module commands too, routes by the server's own words.
+//
+// `name|*` stands for a container and for those of its subcommands that have no row of their own.
+// A refused command passes where the setting `allow` names it; it then routes as if it had no row.
+//
+// A command without keys and tips goes to any primary over a link shared by many clients. So each one that
+// changes the state of a connection, or of one node alone, must be found here.
+
 import { FLAG, REQUEST, RESPONSE, type Request, type Response, ROUTE, type Route } from './command.ts';
 
 export interface Override {

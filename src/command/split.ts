@@ -1,17 +1,16 @@
-/**
- * Cuts a call of the basic six (MGET MSET DEL EXISTS TOUCH UNLINK) into one call per slot. HOT.
- *
- *     MGET a{1} b{2} c{1}   ->   part 0: MGET a{1} c{1}     part 1: MGET b{2}
- *                                part of each key: 0 1 0, which puts the replies back in order
- *
- * Within a part the keys stand in the order asked, doubles and all: of two values for one key MSET writes
- * the last, and DEL counts a key once. Parts are numbered by their first key.
- *
- * Two passes over the keys: the first finds each one's part and adds up the parts' sizes, the second copies.
- * Arguments are copied with their `$<length>\r\n` and `\r\n`, as they stand in canonical bytes, into one
- * buffer for all parts. Linear in the keys; the map from slot to part is one array that is used again. What
- * a plan keeps are plain arrays: typed ones of more than 64 bytes take five times as long to make.
- */
+// Cuts a call of the basic six (MGET MSET DEL EXISTS TOUCH UNLINK) into one call per slot. HOT.
+//
+//     MGET a{1} b{2} c{1}   ->   part 0: MGET a{1} c{1}     part 1: MGET b{2}
+//                                part of each key: 0 1 0, which puts the replies back in order
+//
+// Within a part the keys stand in the order asked, doubles and all: of two values for one key MSET writes
+// the last, and DEL counts a key once. Parts are numbered by their first key.
+//
+// Two passes over the keys: the first finds each one's part and adds up the parts' sizes, the second copies.
+// Arguments are copied with their `$<length>\r\n` and `\r\n`, as they stand in canonical bytes, into one
+// buffer for all parts. Linear in the keys; the map from slot to part is one array that is used again. What
+// a plan keeps are plain arrays: typed ones of more than 64 bytes take five times as long to make.
+
 import { digits, writeLength } from '../resp/canonical.ts';
 import type { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';

@@ -1,14 +1,13 @@
-/**
- * The table of commands, made from a COMMAND reply and the overrides. COLD but for `find`.
- *
- * The server knows its commands best, those of modules and of versions yet to come included. So a row is
- * read for what it says (arity, flags, key specs, tips, subcommands) and only what is missing or wrong in it
- * is overridden. Rows have 7 elements before Redis 7.0 and 10 since; what a row lacks, is derived: the key
- * range stands in for key specs, the overrides for tips and subcommands.
- *
- *     name arity flags first last step acl-categories | tips key-specs subcommands
- *      0     1     2     3    4    5        6         |   7      8         9
- */
+// The table of commands, made from a COMMAND reply and the overrides. COLD but for `find`.
+//
+// The server knows its commands best, those of modules and of versions yet to come included. So a row is
+// read for what it says (arity, flags, key specs, tips, subcommands) and only what is missing or wrong in it
+// is overridden. Rows have 7 elements before Redis 7.0 and 10 since; what a row lacks, is derived: the key
+// range stands in for key specs, the overrides for tips and subcommands.
+//
+//     name arity flags first last step acl-categories | tips key-specs subcommands
+//      0     1     2     3    4    5        6         |   7      8         9
+
 import type { Arguments } from './arguments.ts';
 import {
   ACCESS,

@@ -92,7 +92,9 @@ export function clientInfoOption(args: Arguments, index: number): Buffer {
 
 /** CLIENT SETINFO with a value that would break the lines of CLIENT LIST. */
 export function clientInfoValue(args: Arguments, index: number): Buffer {
-  return error(`ERR ${echo(args, index).toLowerCase()} cannot contain spaces, newlines or special characters.`);
+  return error(
+    `ERR ${echo(args, index).toLowerCase()} cannot contain spaces, newlines or special characters.`,
+  );
 }
 
 export function noSuchUser(args: Arguments, index: number): Buffer {

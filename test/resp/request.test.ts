@@ -104,7 +104,20 @@ test('line breaks inside an argument are content', () => {
 });
 
 test('what Redis tolerates is accepted, and is forwarded in canonical form', () => {
-  check('*1\rX$4\rYPINGzz*1\r\n$4\r\nPING\r\n', [['PING'], ['PING']]);
+  // One irregular byte each; `run` compares what would be forwarded with an encoding made from the arguments.
+  const ping = '*1\r\n$4\r\nPING\r\n';
+  for (const at of [3, 7, 12, 13]) {
+    for (const byte of ['X', '\r', '\n', '\0', '*', '1']) {
+      if (ping[at] === byte) continue;
+      const irregular = ping.slice(0, at) + byte + ping.slice(at + 1);
+      check(irregular + ping, [['PING'], ['PING']]);
+      const f = new Frame();
+      f.reset(0);
+      assert.equal(frame(f, bytes(irregular), irregular.length, LIMITS, true), COMMAND);
+      assert.deepEqual([f.canonical, text(f.bytes, f.from, f.to)], [false, ping]);
+    }
+  }
+  check(`*1\rX$4\rYPINGzz${ping}`, [['PING'], ['PING']]);
   check('*2\r\n$4\r\nECHO\n\n$3\r\nabc*1', [['ECHO', 'abc']]);
 });
 
@@ -320,7 +333,18 @@ test('any bytes give the same frames however they are cut, and only canonical on
     ' ',
     '\0',
   ];
-  const shapes = ['*1\r\n', '*2\r\n', '$1\r\na\r\n', '$1\r\nb\r', '$0\r\n\r\n', '$2\rxabcd', 'SET k v\r\n'];
+  const shapes = [
+    '*1\r\n',
+    '*2\r\n',
+    '$1\r\na\r\n',
+    '$1\r\nb\r',
+    '$0\r\n\r\n',
+    '$2\rxab\r\n',
+    '*1\rx',
+    '$2\r\nab\rx',
+    '$2\r\nabxy',
+    'SET k v\r\n',
+  ];
   const limits = { arguments: 5, bulk: 30, inline: 40 };
   const input = fc.oneof(tokens([...parts, ...shapes]), tokens(shapes));
   fc.assert(

@@ -72,6 +72,11 @@ test('a plain tree is written whole', () => {
 
 test('a command is an array of bulks', () => {
   says(write.command(['SET', 'ké', 12]), '*3\r\n$3\r\nSET\r\n$3\r\nk\xc3\xa9\r\n$2\r\n12\r\n');
+  for (const length of [0, 9, 10, 99, 100, 104, 999, 1000, 1009, 9999, 10000, 100000]) {
+    says(write.command(['x'.repeat(length)]), `*1\r\n$${length}\r\n${'x'.repeat(length)}\r\n`);
+    if (length > 0)
+      says(write.command(Array(length).fill('')), `*${length}\r\n${'$0\r\n\r\n'.repeat(length)}`);
+  }
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 1200 }), { minLength: 1, maxLength: 120 }), (args) => {
       let reply: unknown;

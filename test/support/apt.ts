@@ -11,8 +11,19 @@
  */
 
 import { type ExecFileOptions, execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { existsSync, statSync } from 'node:fs';
+import {
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,6 +40,10 @@ function run(program: string, args: string[], options: ExecFileOptions = {}) {
 
 /** Where unpacked packages and apt's lists are kept between runs. */
 export const CACHE = fileURLToPath(new URL('../../node_modules/.cache/slotless/', import.meta.url));
+
+/** apt's lists of our own, and how long they are good for. */
+const LISTS = join(CACHE, 'lists');
+const LISTS_KEEP_MS = 3600_000;
 
 export type Progress = (line: string) => void;
 
@@ -101,25 +116,29 @@ async function download(root: string, packages: string[], options: UnpackOptions
     ].join('\n'),
   );
   const names = packages.join(' ');
+  const archives = join(work, 'archives');
   const fetch = async (...more: string[]) => {
+    progress(`downloading ${names}`);
     const flags = ['-c', settings, ...more];
     await apt([...flags, 'install', '-y', '-d', '--reinstall', '--no-install-recommends', ...packages]);
+    // apt is content when a package is installed and its archive is not to be had: we are not.
+    const files = await readdir(archives);
+    const missing = packages.find((one) => !files.some((file) => file.startsWith(`${one}_`)));
+    if (missing) throw new Error(`no archive of ${missing}`);
+  };
+  const update = (sources: string[]) => {
+    progress('reading the package lists');
+    return ownLists(settings, sources);
   };
   try {
     if (options.backports) {
-      progress(`reading the package lists for ${names}`);
-      const more = await ownLists(settings, await withBackports(settings));
-      progress(`downloading ${names}`);
-      await fetch(...more, '-t', `${(await release(settings)).codename}-backports`);
+      if (age(LISTS) > LISTS_KEEP_MS) await update([]);
+      await fetch(...(await update(await withBackports(settings))), '-t', await backports(settings));
+    } else if (age(LISTS) < LISTS_KEEP_MS) {
+      await fetch('-o', `Dir::State::lists=${LISTS}`);
     } else {
-      progress(`downloading ${names}`);
       // The system's lists are missing on a bare machine, and may be stale: then read our own.
-      await fetch().catch(async () => {
-        progress(`reading the package lists for ${names}`);
-        const more = await ownLists(settings, []);
-        progress(`downloading ${names}`);
-        await fetch(...more);
-      });
+      await fetch().catch(async () => fetch(...(await update([]))));
     }
     for (const file of await readdir(join(work, 'archives'))) {
       if (file.endsWith('.deb'))
@@ -133,22 +152,27 @@ async function download(root: string, packages: string[], options: UnpackOptions
 
 /** Updates lists of our own (they start as a copy of the system's); returns the flags that select them. */
 async function ownLists(settings: string, sources: string[]): Promise<string[]> {
-  const lists = join(CACHE, 'lists');
-  if (!existsSync(lists)) {
+  if (!existsSync(LISTS)) {
     const system = '/var/lib/apt/lists';
     const wanted = (path: string) => path === system || /_(InRelease|Release|Packages)[^/]*$/.test(path);
-    if (existsSync(system)) await cp(system, lists, { recursive: true, filter: wanted }).catch(() => {});
-    await mkdir(join(lists, 'partial'), { recursive: true });
+    if (existsSync(system)) await cp(system, LISTS, { recursive: true, filter: wanted }).catch(() => {});
+    await mkdir(join(LISTS, 'partial'), { recursive: true });
   }
-  const flags = ['-o', `Dir::State::lists=${lists}`, ...sources];
+  const flags = ['-o', `Dir::State::lists=${LISTS}`, ...sources];
   // One broken source of the machine's many fails an update, and need not concern us: the install will tell.
   await apt(['-c', settings, ...flags, 'update']).catch(() => {});
+  const now = new Date();
+  await utimes(LISTS, now, now);
   return flags;
+}
+
+async function backports(settings: string): Promise<string> {
+  return `${(await release(settings)).codename}-backports`;
 }
 
 /** The release's name and the source it comes from, as the machine's own apt sources have them. */
 async function release(settings: string): Promise<{ codename: string; suite: string; source: string }> {
-  const flags = ['-o', `Dir::State::lists=${join(CACHE, 'lists')}`];
+  const flags = ['-o', `Dir::State::lists=${LISTS}`];
   const fields = '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(CODENAME)|$(RELEASE)|$(SUITE)|$(SOURCESENTRY)';
   const wanted = ['indextargets', '--format', fields, 'Created-By: Packages'];
   const { stdout } = await apt(['-c', settings, ...flags, ...wanted]);
@@ -163,12 +187,7 @@ async function release(settings: string): Promise<{ codename: string; suite: str
 
 /** A folder of sources: the system's own, and the release's entry once more with the suite of its backports. */
 async function withBackports(settings: string): Promise<string[]> {
-  let found = await release(settings).catch(() => undefined);
-  if (!found) {
-    await ownLists(settings, []);
-    found = await release(settings);
-  }
-  const { codename, suite, source } = found;
+  const { codename, suite, source } = await release(settings);
   const parts = join(dirname(settings), 'sources');
   await mkdir(parts, { recursive: true });
   const system = '/etc/apt/sources.list.d';
@@ -231,6 +250,12 @@ async function lock(path: string): Promise<() => Promise<void>> {
       await rm(stale, { force: true });
     } else await delay(50);
   }
+}
+
+/** Milliseconds since a file or folder was last changed; endless where there is none. */
+export function age(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found ? Date.now() - found.mtimeMs : Number.POSITIVE_INFINITY;
 }
 
 function alive(pid: number): boolean {

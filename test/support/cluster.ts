@@ -7,29 +7,22 @@
  * Nothing is kept on disk beyond a temporary folder, and no process outlives the one that started it.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Argument, connect, type RawClient, type Value } from './client.ts';
-import { BUS, freePort } from './ports.ts';
-import { adopt, end, remove, temporary } from './reaper.ts';
+import type { Argument, Value } from './client.ts';
+import { Process, type ProcessOptions } from './process.ts';
+import { remove, temporary } from './reaper.ts';
 import { findServer, type Server } from './servers.ts';
 import { until } from './wait.ts';
 
 export const SLOTS = 16384;
 
-export interface ClusterOptions {
-  /** Default: the first server to be had. */
+/** `config` and `password` are every node's. */
+export interface ClusterOptions extends ProcessOptions {
+  /** Default: Redis. */
   server?: Server;
   primaries?: number;
   /** Replicas of each primary. */
   replicas?: number;
-  /** More settings for every node, as on redis-server's command line: `['--maxmemory', '100mb']`. */
-  config?: string[];
-  /** The default user's password, on every node. */
-  password?: string;
-  /** A loopback address the nodes listen on. */
-  host?: string;
 }
 
 export interface Node {
@@ -51,7 +44,7 @@ export interface Lone {
 }
 
 /** One lone server (no cluster): the oracle of what a client should see. */
-export async function startLone(options: Omit<ClusterOptions, 'primaries' | 'replicas'> = {}): Promise<Lone> {
+export async function startLone(options: ProcessOptions & { server?: Server } = {}): Promise<Lone> {
   const folder = temporary('slotless-lone');
   const server = options.server ?? (await findServer());
   const process = await Process.start(server, folder, options, false);
@@ -297,125 +290,5 @@ export class Cluster {
     const found = this.processes.find((one) => one.port === port);
     if (!found) throw new Error(`no node at port ${port}`);
     return found;
-  }
-}
-
-/** One redis-server process with its folder, its port and a connection to ask it things. */
-class Process {
-  readonly host: string;
-  readonly port: number;
-  private readonly server: Server;
-  private readonly folder: string;
-  private readonly password: string | undefined;
-  private readonly args: string[];
-  private child: ChildProcess | undefined;
-  private client: RawClient | undefined;
-
-  /** Starts a server on a port that turns out to be free. */
-  static async start(
-    server: Server,
-    folder: string,
-    options: ClusterOptions,
-    clustered: boolean,
-  ): Promise<Process> {
-    mkdirSync(folder, { recursive: true });
-    const host = options.host ?? '127.0.0.1';
-    for (let tries = 1; ; tries++) {
-      const one = new Process(server, folder, host, await freePort(host, clustered), options, clustered);
-      try {
-        await one.launch();
-        return one;
-      } catch (error) {
-        const taken = error instanceof Error && /Address already in use|Failed listening/.test(error.message);
-        if (!taken || tries === 10) throw error;
-      }
-    }
-  }
-
-  private constructor(
-    server: Server,
-    folder: string,
-    host: string,
-    port: number,
-    options: ClusterOptions,
-    clustered: boolean,
-  ) {
-    this.server = server;
-    this.folder = folder;
-    this.host = host;
-    this.port = port;
-    this.password = options.password;
-    const settings = {
-      bind: host,
-      port,
-      dir: folder,
-      save: '',
-      appendonly: 'no',
-      'enable-debug-command': 'local',
-      'repl-diskless-sync-delay': 0,
-      ...(clustered && {
-        'cluster-enabled': 'yes',
-        'cluster-config-file': 'nodes.conf',
-        'cluster-node-timeout': 2000,
-        'cluster-port': port + BUS,
-      }),
-      ...(options.password && { requirepass: options.password, masterauth: options.password }),
-    };
-    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    this.args = [...args, ...(options.config ?? [])];
-  }
-
-  get pid(): number {
-    return this.child?.pid ?? 0;
-  }
-
-  get running(): boolean {
-    return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
-  }
-
-  /** Resolves when the server itself says that it takes connections: its port may be another's, else. */
-  async launch(): Promise<void> {
-    const { env, server } = this.server;
-    // In a group of its own: a Ctrl-C at the terminal is for the one who started it.
-    const detached = true;
-    const child = spawn(server, this.args, {
-      env,
-      cwd: this.folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached,
-    });
-    this.child = adopt(child);
-    await new Promise<void>((resolve, reject) => {
-      let said = '';
-      const hear = (chunk: Buffer) => {
-        if (said.length < 100_000) said += chunk;
-        if (/Ready to accept connections/.test(said)) resolve();
-      };
-      child.stdout.on('data', hear);
-      child.stderr.on('data', hear);
-      child.once('error', reject);
-      child.once('exit', (code) => {
-        const last = said.trim().split('\n').slice(-3).join(' | ');
-        reject(new Error(`${server} on ${this.port} ended with ${code}: ${last}`));
-      });
-    });
-  }
-
-  async ask(...args: Argument[]): Promise<Value> {
-    if (!this.client) {
-      const client = await connect(this.port, { host: this.host });
-      client.closed.then(() => {
-        if (this.client === client) this.client = undefined;
-      });
-      if (this.password) await client.call('AUTH', this.password);
-      this.client = client;
-    }
-    return this.client.ask(...args);
-  }
-
-  async kill(): Promise<void> {
-    this.client?.destroy();
-    this.client = undefined;
-    if (this.child) await end(this.child, 'SIGKILL');
   }
 }

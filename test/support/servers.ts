@@ -11,9 +11,9 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { CACHE, environmentOf, type Progress, unpack } from './apt.ts';
+import { age, CACHE, environmentOf, type Progress, unpack } from './apt.ts';
 
-export { installPeers } from './apt.ts';
+export { environmentOf, installPeers } from './apt.ts';
 
 const run = promisify(execFile);
 
@@ -148,14 +148,6 @@ async function launcher(root: string, program: string, env: NodeJS.ProcessEnv): 
   await writeFile(draft, script, { mode: 0o755 });
   await rename(draft, path);
   return path;
-}
-
-function age(file: string): number {
-  try {
-    return Date.now() - statSync(file).mtimeMs;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
 }
 
 function advice(flavour: Flavour, why: string): string {
