@@ -6,7 +6,7 @@
 
 import type { Socket } from 'node:net';
 import type { Turn } from '../cluster/turn.ts';
-import { copyBytes } from '../cluster/slab.ts';
+import { copyBytes } from '../resp/copy.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 
 const BUFFER_BYTES = 16384;

@@ -7,7 +7,8 @@
 //   places: | GET a (waits) | GET b (done, held) | MGET (waits) |
 //             ^ front: its reply passes straight through to the outbox
 
-import { adoptSlab, copyBytes, SLAB_BYTES, type Slab, takeSlab } from '../cluster/slab.ts';
+import { copyBytes } from '../resp/copy.ts';
+import { adoptSlab, SLAB_BYTES, type Slab, takeSlab } from '../cluster/slab.ts';
 import type { Outbox } from './outbox.ts';
 
 /** A command's place in the order of replies. */

@@ -16,7 +16,8 @@
 import { connect, type Socket } from 'node:net';
 import { ReplyFramer } from '../resp/reply.ts';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
-import { copyBytes, SLAB_BYTES, type Slab, takeSlab } from './slab.ts';
+import { copyBytes } from '../resp/copy.ts';
+import { SLAB_BYTES, type Slab, takeSlab } from './slab.ts';
 import type { Flushable, Turn } from './turn.ts';
 
 /** What waits for a reply. The link calls `reply` once, or `piece` until `last`, or `lost` once. */

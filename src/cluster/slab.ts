@@ -12,18 +12,6 @@
 
 export const SLAB_BYTES = 65536;
 const POOLED_SLABS = 256;
-/** Below this many bytes a loop beats the call into `Buffer.copy`. */
-const LOOP_BYTES = 40;
-
-/** Copies `bytes[from..to)` to `target[at..)`. The caller has made sure that it fits. */
-export function copyBytes(bytes: Buffer, from: number, to: number, target: Buffer, at: number): void {
-  if (to - from > LOOP_BYTES) {
-    bytes.copy(target, at, from, to);
-    return;
-  }
-  for (let i = from, j = at; i < to; i++, j++) target[j] = bytes[i]!;
-}
-
 export class Slab {
   readonly bytes: Buffer;
   used = 0;

@@ -3,10 +3,16 @@
 // Sockets are written once per turn, after all reads of that turn, so that commands and replies that came
 // together leave together: one system call for many. Links go before clients, since a node's work can begin
 // while replies are still being written.
+//
+// The end of a turn lingers: as long as the last look at the sockets brought something, they are looked at once
+// more before writing, up to LINGER times. An idle proxy so waits for one empty look, about a microsecond; a
+// busy one writes to a node for several clients at a time, which took a third off the CPU of pipeline 1.
 
 export interface Flushable {
   flush(): void;
 }
+
+const LINGER = 4;
 
 export class Turn {
   /** Milliseconds, monotonic; refreshed at each read from a socket and each tick, not at each command. */
@@ -19,9 +25,15 @@ export class Turn {
   private spareLinks: Flushable[] = [];
   private spareClients: Flushable[] = [];
   private scheduled = false;
+  /** Reads since the last flush, how many of them the last look has seen, and looks. */
+  private reads = 0;
+  private seen = 0;
+  private looks = 0;
   private readonly run = () => this.flush();
 
+  /** Called at each read: sets the clock. */
   tick(): number {
+    this.reads++;
     this.now = performance.now();
     return this.now;
   }
@@ -42,6 +54,13 @@ export class Turn {
   }
 
   private flush(): void {
+    if (this.reads !== this.seen && this.looks < LINGER) {
+      this.seen = this.reads;
+      this.looks++;
+      setImmediate(this.run);
+      return;
+    }
+    this.reads = this.seen = this.looks = 0;
     this.scheduled = false;
     const { links, clients } = this;
     // What a flush marks anew (a link that fails, a client that goes on) belongs to the next turn.

@@ -13,7 +13,7 @@ import { skip } from '../resp/reply.ts';
 import { OK } from '../resp/write.ts';
 import { aggregate } from './aggregate.ts';
 import { type Command, RESPONSE } from './command.ts';
-import { copyBytes } from './copy.ts';
+import { copyBytes } from '../resp/copy.ts';
 import { headOf, NOT_AN_ARRAY } from './head.ts';
 import type { Plan } from './split.ts';
 

@@ -14,7 +14,7 @@
 import { digits, writeLength } from '../resp/canonical.ts';
 import type { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';
-import { copyBytes } from './copy.ts';
+import { copyBytes } from '../resp/copy.ts';
 import { SLOTS, slotOf } from './slot.ts';
 
 export interface Plan {
