@@ -24,8 +24,8 @@ const CORE = ['resp', 'config', 'log', 'telemetry'] as const;
 
 const ROOMS: Record<string, Room> = {
   main: { imports: '*' },
-  worker: { imports: '*' },
   proxy: { imports: '*' },
+  worker: { imports: '*' },
   admin: { imports: '*' },
   client: { imports: ['dispatch', 'pubsub', 'functions', 'cluster', 'command', ...CORE] },
   dispatch: { imports: ['pubsub', 'functions', 'cluster', 'command', ...CORE] },

@@ -17,7 +17,7 @@ import type { Call, Caller } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/node.ts';
 import type { Topology } from '../cluster/topology.ts';
-import type { Flushable } from '../cluster/turn.ts';
+import { elapsed, type Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG } from '../command/command.ts';
 import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, dispatch, FAN_OUT, SPLIT, singleKey } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
@@ -306,7 +306,7 @@ export class Client implements Caller, Flushable {
   /** Answers a command with what the proxy itself says. Always true: the command is done. */
   say(command: Command | undefined, reply: Buffer): true {
     const { replies } = this;
-    if (command !== undefined) this.count(command, this.context.turn.now, reply[0]!);
+    if (command !== undefined) this.count(command, this.context.turn.micros, reply[0]!);
     if (replies.front === undefined) this.outbox.append(reply, 0, reply.length);
     else {
       const place = new Spoken();
@@ -327,7 +327,7 @@ export class Client implements Caller, Flushable {
   workOut(command: Command, work: () => Promise<Buffer>): boolean {
     if (this.inFlight > 0 || this.replies.count > 0) return false;
     const place = new Spoken();
-    const since = this.context.turn.now;
+    const since = this.context.turn.micros;
     this.replies.push(place);
     this.busy = true;
     const done = (reply: Buffer) => {
@@ -382,7 +382,7 @@ export class Client implements Caller, Flushable {
   private count(command: Command, since: number, first: number): void {
     const { counters, turn } = this.context;
     const { id } = command;
-    const micros = (turn.now - since) * 1000;
+    const micros = elapsed(since, turn.micros);
     counters.calls[id]! += 1;
     counters.micros[id]! += micros;
     counters.histogram[id * BUCKETS + bucketOf(micros)]! += 1;

@@ -24,25 +24,24 @@ export class Request extends Call implements Place {
   heldTo = 0;
   pieces: Buffer[] | undefined = undefined;
 
-  private readonly client: Client;
+  declare readonly caller: Client;
   private readonly command: Command;
 
   constructor(client: Client, command: Command, slot: number, loose: boolean) {
     super(client, slot, onlyReads(command), loose);
-    this.client = client;
     this.command = command;
   }
 
   protected override answer(bytes: Buffer, from: number, to: number): void {
-    this.client.answer(this, this.command, this.since, bytes, from, to);
+    this.caller.answer(this, this.command, this.since, bytes, from, to);
   }
 
   protected override answerPiece(bytes: Buffer, from: number, to: number, last: boolean): void {
-    this.client.answerPiece(this, this.command, this.since, bytes, from, to, last);
+    this.caller.answerPiece(this, this.command, this.since, bytes, from, to, last);
   }
 
   protected override answerBroken(reason: string): void {
-    this.client.close(`a reply broke off: ${reason}`);
+    this.caller.close(`a reply broke off: ${reason}`);
   }
 }
 
@@ -69,7 +68,7 @@ export class Gathered implements Place {
   constructor(client: Client, command: Command, merge: Merge) {
     this.client = client;
     this.command = command;
-    this.since = client.cluster.turn.now;
+    this.since = client.cluster.turn.micros;
     this.merge = merge;
   }
 

@@ -16,6 +16,7 @@ import type { Pending } from './link.ts';
 import type { Lane, Node } from './node.ts';
 import { ASK, DOWN, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from './redirect.ts';
 import { adoptSlab, type Slab } from './slab.ts';
+import { elapsed } from './turn.ts';
 
 /** Who sends a call: a client's connection, or the proxy itself. */
 export interface Caller {
@@ -35,6 +36,14 @@ const IMMEDIATE = 3;
 
 const MINUS = 45;
 
+/** What only a call that was not answered at once needs to remember. */
+interface Trouble {
+  /** When it began to wait, in `turn.now`; 0 when it does not wait. */
+  heldSince: number;
+  redirects: number;
+  lastError: Buffer | undefined;
+}
+
 export abstract class Call implements Pending {
   readonly caller: Caller;
   readonly slot: number;
@@ -42,24 +51,23 @@ export abstract class Call implements Pending {
   readonly reads: boolean;
   /** Where it is; undefined while it waits. */
   node: Node | undefined = undefined;
-  /** Not where the map says, or of several keys, which may wait for each other: see `Order`. */
+  /** Not where the map says, or of several keys, which may be told to try again: see `Client`. */
   loose: boolean;
   settled = false;
-  heldSince = 0;
+  /** When it was made, in `turn.micros`. */
   readonly since: number;
 
   private slab: Slab | undefined = undefined;
   private from = 0;
   private to = 0;
-  private redirects = 0;
-  private lastError: Buffer | undefined = undefined;
+  private trouble: Trouble | undefined = undefined;
 
   constructor(caller: Caller, slot: number, reads: boolean, loose: boolean) {
     this.caller = caller;
     this.slot = slot;
     this.reads = reads;
     this.loose = loose;
-    this.since = caller.cluster.turn.now;
+    this.since = caller.cluster.turn.micros;
     caller.callStarted(this);
   }
 
@@ -128,11 +136,24 @@ export abstract class Call implements Pending {
     return true;
   }
 
+  get heldSince(): number {
+    return this.trouble?.heldSince ?? 0;
+  }
+
+  set heldSince(time: number) {
+    if (time !== 0 || this.trouble !== undefined) this.troubled().heldSince = time;
+  }
+
   giveUp(): void {
-    const error = this.lastError ?? notServed('no node took the command in time');
+    const error = this.trouble?.lastError ?? notServed('no node took the command in time');
     this.heldSince = 0;
     this.settle();
     this.answer(error, 0, error.length);
+  }
+
+  private troubled(): Trouble {
+    this.trouble ??= { heldSince: 0, redirects: 0, lastError: undefined };
+    return this.trouble;
   }
 
   private keep(bytes: Buffer, from: number, to: number): void {
@@ -165,9 +186,9 @@ export abstract class Call implements Pending {
     const kind = redirectOf(bytes, from, to);
     if (kind === NONE || this.slot === FIXED) return false;
     const { cluster } = this.caller;
-    if (cluster.turn.now - this.since > cluster.options.requestTimeout) return false;
+    if (elapsed(this.since, cluster.turn.micros) > cluster.options.requestTimeout * 1000) return false;
     if (kind === MOVED || kind === ASK) return this.follow(kind, bytes, from, to);
-    this.lastError = Buffer.from(bytes.subarray(from, to));
+    this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
     cluster.counters.totals[TOTAL.retries]! += 1;
     if (kind === TRYAGAIN) {
       this.caller.callLoose(this);
@@ -182,13 +203,13 @@ export abstract class Call implements Pending {
   private follow(kind: number, bytes: Buffer, from: number, to: number): boolean {
     const { cluster } = this.caller;
     const target = targetOf(bytes, from, to);
-    if (target === undefined || ++this.redirects > cluster.options.redirects) return false;
+    if (target === undefined || ++this.troubled().redirects > cluster.options.redirects) return false;
     const host = target.host === '' ? this.node!.host : target.host;
     cluster.counters.totals[kind === MOVED ? TOTAL.redirectsMoved : TOTAL.redirectsAsk]! += 1;
     this.caller.callLoose(this);
     const node = kind === MOVED ? cluster.moved(target.slot, host, target.port) : cluster.nodeAt(host, target.port);
-    if (this.redirects > IMMEDIATE && kind === MOVED) {
-      this.lastError = Buffer.from(bytes.subarray(from, to));
+    if (this.troubled().redirects > IMMEDIATE && kind === MOVED) {
+      this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
       this.hold();
     } else this.sendTo(node, kind === ASK);
     return true;
@@ -198,7 +219,7 @@ export abstract class Call implements Pending {
     this.settled = true;
     this.slab?.release();
     this.slab = undefined;
-    if (this.heldSince !== 0) this.caller.cluster.gates.settled(this);
+    if (this.trouble !== undefined && this.trouble.heldSince !== 0) this.caller.cluster.gates.settled(this);
     this.caller.callSettled(this);
   }
 }

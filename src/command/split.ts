@@ -37,7 +37,8 @@ export interface Plan {
  * @returns undefined where the keys don't come out even (MSET a 1 b): the number of arguments is wrong
  */
 export function split(command: Command, args: Arguments): Plan | undefined {
-  const { bytes, starts, ends, argc } = args;
+  const { starts, ends, argc } = args;
+  const bytes = args.bytes as Buffer;
   const first = command.keyFirst;
   const step = command.keyStep;
   const keys = (argc - first) / step;

@@ -6,10 +6,10 @@
  */
 
 import assert from 'node:assert/strict';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { before, describe, type TestContext, test } from 'node:test';
 import { slotOf } from '../../src/command/slot.ts';
 import type { RawClient } from '../support/client.ts';
-import { commandReply, type FakeCluster, held, type Received, startFake } from '../support/fake-node.ts';
+import { commandReply, type FakeCluster, held, startFake } from '../support/fake-node.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { until } from '../support/wait.ts';
 
@@ -52,17 +52,15 @@ async function stage(t: TestContext, settings: Record<string, string | number> =
   };
 }
 
-/** A script that lets the first commands of a key be answered by these, in turn, and the rest by default. */
-function first(answers: (string | undefined)[]): (received: Received) => string | undefined {
-  return ({ name }) => (name === 'CLUSTER' || name === 'PING' || name === 'CLIENT' || name === 'ASKING' ? undefined : answers.shift());
-}
-
 function text(replies: Buffer[]): string[] {
   return replies.map((reply) => reply.toString('latin1').replace(/\r\n/g, '|'));
 }
 
-/** A key of the first node, whose slot is the n-th. */
-const KEYS = ['{b}', '{c}', '{f}', '{g}'];
+/** Comes back when the proxy has read what was sent before: sockets that have bytes are read in one turn. */
+async function reached(client: Stage['client']): Promise<void> {
+  const other = await client();
+  for (let i = 0; i < 3; i++) await other.call('PING');
+}
 
 describe('order', () => {
   test('a pipeline that is refused with MOVED goes on at the new owner in its order', async (t) => {
@@ -75,30 +73,26 @@ describe('order', () => {
     assert.deepEqual(fake.executed, Array.from({ length: 50 }, (_, i) => `APPEND {b} ${i},`));
   });
 
-  test('what is redirected waits behind what already waits for its slot', async (t) => {
-    // The new owner can't be reached: the first command goes to the gate. The second is redirected later.
+  test('what is redirected goes behind what already waits for its slot', async (t) => {
     const { fake, client } = await stage(t);
-    const [x] = fake.nodes;
+    const x = fake.nodes[0]!;
     const y = await fake.add();
-    const port = y.port;
     await y.close();
+    const ask = y.ask(slot('{b}'));
     const second = held();
-    x!.script = ({ name, words }) => {
+    let times = 0;
+    x.script = ({ name, words }) => {
       if (name !== 'SET') return undefined;
-      return words[2] === '1' ? y.moved(slot('{b}')) : words[2] === '2' ? second.answer : undefined;
+      if (words[2] === '2') return second.answer;
+      times++;
+      return ask;
     };
     const c = await client();
     const replies = c.pipeline([['SET', '{b}', '1'], ['SET', '{b}', '2']]);
-    await until('the first to be refused', () => fake.received.length === 2);
-    await until('the new owner to be tried', async () => {
-      const info = (await (await client()).call('INFO')).toString();
-      return info.length > 0;
-    });
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    second.release(y.moved(slot('{b}')));
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    y.port = port;
+    // The first is refused, can't reach the other node, and comes back: behind the second, which is still there.
+    await until('the first to be sent again', () => times === 2);
     await y.listen();
+    second.release(ask);
     assert.deepEqual(text(await replies), ['+OK|', '+OK|']);
     assert.deepEqual(fake.executed, ['SET {b} 1', 'SET {b} 2']);
   });
@@ -106,19 +100,126 @@ describe('order', () => {
   test('what bounces back to the gate stands before what was sent after it', async (t) => {
     const { fake, client } = await stage(t);
     const early = held();
-    let refuse = true;
+    let down = true;
     fake.nodes[0]!.script = ({ words, name }) => {
-      if (name !== 'SET') return undefined;
-      if (words[2] === 'early') return refuse ? early.answer : undefined;
-      return refuse ? DOWN : undefined;
+      if (name !== 'SET' || !down) return undefined;
+      return words[2] === 'early' ? early.answer : DOWN;
     };
+    // Two links: what is refused on one says nothing of what is under way on the other.
     const [two, three] = [await client(2), await client(3)];
     const a = three.call('SET', '{b}', 'early');
     await until('the early one to arrive', () => fake.received.length === 1);
     const d = two.call('SET', '{b}', 'other');
-    await until('the other one to be refused', () => fake.received.length >= 2);
+    await until('the other one to be refused and tried again', () => fake.received.length >= 4);
     const c = three.call('SET', '{b}', 'late');
-    await three.call('PING').catch(() => {});
+    await reached(client);
+    early.release(DOWN);
+    await reached(client);
+    down = false;
+    assert.deepEqual(text(await Promise.all([a, c, d])), ['+OK|', '+OK|', '+OK|']);
+    assert.deepEqual(fake.executed.filter((one) => !one.endsWith('other')), ['SET {b} early', 'SET {b} late']);
+  });
+
+  test('a read is not asked again behind a write that may have been done', async (t) => {
+    const { fake, client } = await stage(t);
+    const x = fake.nodes[0]!;
+    let once = true;
+    x.script = ({ name }) => {
+      if (!once) return undefined;
+      if (name === 'GET') return held().answer;
+      if (name === 'INCR') {
+        once = false;
+        setImmediate(() => x.drop());
+      }
+      return undefined;
+    };
+    const c = await client();
+    const [before, add] = text(await c.pipeline([['GET', '{b}'], ['INCR', '{b}']]));
+    assert.match(add!, /outcome/);
+    assert.match(before!, /^(\$-1|-ERR)/, `the read saw what was written after it: ${before}`);
+  });
+
+  test('a command that tries again and gives up leaves its slot open', async (t) => {
+    const { fake, client } = await stage(t, { 'failover.holdFor': 300 });
+    let answer: string | undefined = DOWN;
+    fake.nodes[0]!.script = ({ name, words }) => (name === 'MSET' || words[1] === '{b}' ? answer : undefined);
+    const c = await client();
+    const several = c.call('MSET', '{b}1', '1', '{b}2', '2');
+    await until('it to be refused', () => fake.received.length > 0);
+    answer = TRYAGAIN;
+    assert.match(text([await several])[0]!, /^-TRYAGAIN/);
+    answer = undefined;
+    assert.deepEqual(text([await c.call('SET', '{b}', '1')]), ['+OK|']);
+  });
+
+  test('FLUSHALL stands between what was sent before and after it', async (t) => {
+    const { fake, client } = await stage(t);
+    const [x, y] = fake.nodes;
+    let failedOver = false;
+    // The first node has become a replica of a third, which takes its place.
+    const z = await fake.add();
+    x!.script = ({ name, words }) => {
+      if (name === 'FLUSHALL') return "-READONLY You can't write against a read only replica.\r\n";
+      if (name === 'SET') {
+        failedOver = true;
+        return z.moved(slot(words[1]!));
+      }
+      return undefined;
+    };
+    y!.script = ({ name }) => (name === 'FLUSHALL' ? '+OK\r\n' : undefined);
+    const c = await client();
+    const replies = c.pipeline([['FLUSHALL'], ['SET', '{b}', '1']]);
+    await until('the write to be refused', () => failedOver);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    fake.owners.fill(2, 0, 8192);
+    fake.epoch++;
+    assert.deepEqual(text(await replies), ['+OK|', '+OK|']);
+    assert.deepEqual(fake.executed, ['FLUSHALL', 'SET {b} 1']);
+  });
+
+  test('FLUSHALL waits for a command that is to be tried again', async (t) => {
+    const { fake, client } = await stage(t);
+    let again = true;
+    fake.script = ({ name }) => (name === 'MSET' && again ? TRYAGAIN : undefined);
+    const c = await client();
+    const replies = c.pipeline([['MSET', '{b}1', '1', '{b}2', '2'], ['PING']]);
+    await until('it to be refused', () => fake.received.length > 1);
+    const flush = c.call('FLUSHALL');
+    await reached(client);
+    again = false;
+    await replies;
+    await flush;
+    assert.equal(fake.executed[0], 'MSET {b}1 1 {b}2 2');
+  });
+
+  test('a write is done once, whatever its script says', async (t) => {
+    const { fake, client } = await stage(t);
+    fake.script = ({ name, words }) => {
+      if (name !== 'EVAL') return undefined;
+      fake.execute(['INCR', words[3]!]);
+      return '-TRYAGAIN says the script\r\n';
+    };
+    const c = await client();
+    await c.call('EVAL', "redis.call('incr', KEYS[1]) return redis.error_reply('TRYAGAIN says the script')", 1, '{b}');
+    assert.deepEqual(fake.executed, ['INCR {b}']);
+  });
+
+  test('bytes after QUIT and after a violation are not commands', async (t) => {
+    const { fake, client } = await stage(t);
+    for (const last of ['QUIT\r\n', '*1\r\n!\r\n']) {
+      const c = await client();
+      const slow = held();
+      fake.script = ({ name }) => (name === 'GET' ? slow.answer : undefined);
+      fake.received.length = 0;
+      await c.send('GET {b}\r\n');
+      await c.send(last);
+      await until('the read to arrive', () => fake.received.length === 1);
+      await c.send('SET {b} smuggled\r\n');
+      await reached(client);
+      await reached(client);
+      slow.release('$-1\r\n');
+      await c.closed;
+      assert.deepEqual(fake.executed, []);
+    }
   });
 });
-void [TRYAGAIN, KEYS, first, after];
