@@ -3,7 +3,9 @@
 
 import type { Call, Caller } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import type { Link, Pending } from '../cluster/link.ts';
 import type { Lane, Node } from '../cluster/node.ts';
+import { notServed } from '../resp/errors.ts';
 import { command } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import { Question } from './request.ts';
@@ -19,8 +21,18 @@ export class Asker implements Caller {
   }
 
   /** Runs `work` with questions that have the client's own rights. */
-  static async with<T>(client: Client, work: (asker: Asker) => Promise<T>): Promise<T> {
+  static with<T>(client: Client, work: (asker: Asker) => Promise<T>): Promise<T> {
     const { username, password } = client.session;
+    return Asker.as(client, username, password, work);
+  }
+
+  /** Runs `work` with questions that have the proxy's rights: about the cluster, and not about the data. */
+  static asProxy<T>(client: Client, work: (asker: Asker) => Promise<T>): Promise<T> {
+    const { username, password } = client.context.config;
+    return Asker.as(client, Buffer.from(username).toString('latin1'), Buffer.from(password).toString('latin1'), work);
+  }
+
+  private static async as<T>(client: Client, username: string, password: string, work: (asker: Asker) => Promise<T>): Promise<T> {
     const lane = client.cluster.enterLane(2, username, password, 0);
     try {
       return await work(new Asker(client.cluster, lane));
@@ -58,3 +70,19 @@ export class Asker implements Caller {
 
 /** An error reply of a server, to be given to the client as it is. */
 export class ServerError extends Error {}
+
+/** One command on a borrowed link: a promise of its raw reply, or of an error of the proxy's own. */
+export function askOnce(link: Link, request: Buffer): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const pieces: Buffer[] = [];
+    const pending: Pending = {
+      reply: (bytes, from, to) => resolve(Buffer.from(bytes.subarray(from, to))),
+      piece: (bytes, from, to, last) => {
+        pieces.push(Buffer.from(bytes.subarray(from, to)));
+        if (last) resolve(Buffer.concat(pieces));
+      },
+      lost: (_sent, _begun, reason) => resolve(notServed(reason)),
+    };
+    link.send(pending, request, 0, request.length).release();
+  });
+}

@@ -5,10 +5,10 @@
 
 import { equalsIgnoreCase, toInteger } from '../command/arguments.ts';
 import type { Command } from '../command/command.ts';
-import type { Link, Pending } from '../cluster/link.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { command as encodeCommand, encode, OK, type Value } from '../resp/write.ts';
+import { askOnce } from './asker.ts';
 import type { Client } from './client.ts';
 import { nameIsClean } from './clients.ts';
 import { SavedArguments } from './saved.ts';
@@ -88,15 +88,4 @@ async function logIn(client: Client, username: Buffer, password: Buffer): Promis
   client.session.authenticated = true;
   client.enter(client.session.resp, username.toString('latin1'), password.toString('latin1'));
   return OK;
-}
-
-function askOnce(link: Link, request: Buffer): Promise<Buffer> {
-  return new Promise((resolve) => {
-    const pending: Pending = {
-      reply: (bytes, from, to) => resolve(Buffer.from(bytes.subarray(from, to))),
-      piece: () => {},
-      lost: (_sent, _begun, reason) => resolve(errors.notServed(reason)),
-    };
-    link.send(pending, request, 0, request.length);
-  });
 }

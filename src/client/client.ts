@@ -5,20 +5,13 @@
 // A client whose next command must wait (its output is not read, too much is under way, its order would be
 // lost) is stalled: what it has sent is kept, its socket is read no more, and it goes on at the end of a turn
 // in which something of what it waited for has happened. Idle, it holds no buffer at all.
-//
-// Order. Two commands of a client on one slot reach the data in the order they were sent. Links are FIFOs, so
-// this needs care only when the second would take another road than the first: the map has changed, the first
-// was redirected or waits, or it has several keys and may be told to try again. Such calls are counted as
-// loose; while there are any, or the map is not the one the calls under way were sent by, the next command for
-// the same slot stalls the client until they are answered.
 
 import type { Socket } from 'node:net';
 import type { Call, Caller } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/node.ts';
-import type { Topology } from '../cluster/topology.ts';
 import { elapsed, type Flushable } from '../cluster/turn.ts';
-import { type Command, FLAG } from '../command/command.ts';
+import { type Command, FLAG, ROUTE } from '../command/command.ts';
 import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, dispatch, FAN_OUT, SPLIT, singleKey } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import { COMMAND, EMPTY, Frame, frame, MORE } from '../resp/request.ts';
@@ -28,17 +21,17 @@ import { ServerError } from './asker.ts';
 import type { Context } from './context.ts';
 import { atTheDoor } from './door.ts';
 import { askKeys, fanOut, splitBySlot } from './fanout.ts';
+import { Input } from './input.ts';
+import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
 import { type Place, Replies } from './replies.ts';
-import { Gathered, Request, Spoken } from './request.ts';
+import { Request, Spoken } from './request.ts';
 import { Session } from './session.ts';
+import { Upload } from './upload.ts';
 
 /** Unread output above which a client is not read from. */
 const OUTPUT_PAUSE = 1048576;
-const FIRST_INPUT = 4096;
 const MINUS = 45;
-/** In place of a slot: every slot. */
-export const EVERY_SLOT = -1;
 
 /** The frame of whoever is being read: a client has one of its own only while a command is incomplete. */
 let sharedFrame = new Frame();
@@ -57,10 +50,10 @@ export class Client implements Caller, Flushable {
   private readonly socket: Socket;
   private readonly outbox: Outbox;
 
-  private input: Buffer | undefined = undefined;
-  private inputFrom = 0;
-  private inputTo = 0;
-  private ownFrame: Frame | undefined = undefined;
+  readonly input = new Input();
+  private readonly order: Order;
+  /** A command whose huge argument is passed on while it still comes. */
+  private upload: Upload | undefined = undefined;
 
   private dirty = false;
   private stalled = false;
@@ -69,17 +62,13 @@ export class Client implements Caller, Flushable {
   private busy = false;
   private congested = false;
 
-  private inFlight = 0;
-  private loose = 0;
-  private routedBy: Topology;
-
   constructor(context: Context, socket: Socket) {
     this.context = context;
     this.cluster = context.cluster;
-    this.routedBy = this.cluster.topology;
     this.socket = socket;
     this.outbox = new Outbox(socket, context.turn, context.counters.totals);
     this.replies = new Replies(this.outbox);
+    this.order = new Order(this.cluster, this.replies);
     const { username, password } = context.user;
     const id = context.nextId();
     const lane = this.cluster.enterLane(2, username, password, id % this.cluster.options.links);
@@ -104,21 +93,26 @@ export class Client implements Caller, Flushable {
     const { context } = this;
     this.session.activeAt = context.turn.tick();
     context.counters.totals[TOTAL.bytesFromClients]! += length;
-    if (this.input === undefined) this.consume(chunk, 0, length);
+    if (this.input.bytes === undefined) this.consume(chunk, 0, length);
     else {
-      this.keep(chunk, 0, length);
+      this.input.append(chunk, length);
       if (!this.stalled) this.goOn();
     }
   }
 
   private goOn(): void {
-    if (this.input !== undefined) this.consume(this.input, this.inputFrom, this.inputTo);
+    const { bytes, from, to } = this.input;
+    if (bytes !== undefined) this.consume(bytes, from, to);
   }
 
   private consume(bytes: Buffer, from: number, end: number): void {
     const { limits } = this.context.config;
-    let f = this.ownFrame;
     let start = from;
+    if (this.upload !== undefined) {
+      start = this.upload.pass(bytes, from, end);
+      if (start < 0) return;
+    }
+    let f = this.input.frame;
     if (f === undefined) {
       f = sharedFrame;
       f.reset(start);
@@ -130,75 +124,73 @@ export class Client implements Caller, Flushable {
       } else if (status === MORE) {
         return this.more(f, bytes, start, end);
       } else if (status !== EMPTY) return this.violate(f);
-      if (this.closed || this.ending) return this.forgetInput();
+      if (this.closed || this.ending) return this.input.forget();
       start = f.consumed;
-      if (start >= end) return this.forgetInput();
+      if (start >= end) return this.input.forget();
       f.reset(start);
     }
   }
 
   /** The command goes on in bytes to come: the frame stays with this client. */
   private more(f: Frame, bytes: Buffer, start: number, end: number): void {
-    if (start >= end) return this.forgetInput();
+    if (start >= end) return this.input.forget();
     if (f === sharedFrame) sharedFrame = new Frame();
-    this.ownFrame = f;
-    const kept = this.retain(bytes, start, end);
-    f.rebase(this.input!, kept - start);
-    if (end - start + f.need > this.context.config.limits.clientQuery) {
-      this.say(undefined, errors.limit('limits.clientQuery', this.context.config.limits.clientQuery));
-      this.end();
-    }
+    this.input.retain(bytes, start, end, f);
+    const { streamAbove, limits } = this.context.config;
+    if (f.partLength > streamAbove && this.startUpload(f)) return;
+    if (this.input.length + f.need <= limits.clientQuery) return;
+    this.refuse(undefined, errors.limit('limits.clientQuery', limits.clientQuery));
+    this.end();
+  }
+
+  /** Passes a huge argument on while it comes, where its command has one key that is known already. */
+  private startUpload(f: Frame): boolean {
+    const { context, session } = this;
+    const command = context.table.find(f);
+    const known = command !== undefined && singleKey(command) && f.argc > command.keyFirst && command.route === ROUTE.oneSlot;
+    if (!known || !f.canonical || !command.takes(f.expected) || !session.authenticated) return false;
+    session.lastCommand = command;
+    this.stalled = true;
+    this.pause();
+    this.upload = new Upload(this, command, f);
+    return true;
   }
 
   /** The command at `start` can't be executed now: it is framed again when the client goes on. */
   private stall(bytes: Buffer, start: number, end: number): void {
-    this.ownFrame = undefined;
-    this.retain(bytes, start, end);
+    this.input.retain(bytes, start, end, undefined);
     this.stalled = true;
+    this.pause();
+  }
+
+  private pause(): void {
     if (this.paused) return;
     this.paused = true;
     this.socket.pause();
   }
 
-  /** Makes `bytes[start..end)` this client's own input; returns where it now begins. */
-  private retain(bytes: Buffer, start: number, end: number): number {
-    if (bytes === this.input) {
-      this.inputFrom = start;
-      return start;
-    }
-    this.input = undefined;
-    this.keep(bytes, start, end);
-    return this.inputFrom;
-  }
-
-  private keep(bytes: Buffer, from: number, to: number): void {
-    const length = to - from;
-    let input = this.input;
-    if (input === undefined) {
-      this.inputFrom = this.inputTo = 0;
-      input = this.input = Buffer.allocUnsafeSlow(Math.max(FIRST_INPUT, length * 2));
-    } else if (this.inputTo + length > input.length) {
-      const used = this.inputTo - this.inputFrom;
-      const target = used + length > input.length / 2 ? Buffer.allocUnsafeSlow(Math.max((used + length) * 2, FIRST_INPUT)) : input;
-      input.copy(target, 0, this.inputFrom, this.inputTo);
-      this.ownFrame?.rebase(target, -this.inputFrom);
-      this.inputFrom = 0;
-      this.inputTo = used;
-      input = this.input = target;
-    }
-    bytes.copy(input, this.inputTo, from, to);
-    this.inputTo += length;
-  }
-
-  private forgetInput(): void {
-    this.input = undefined;
-    this.ownFrame = undefined;
-  }
-
-  private violate(f: Frame): void {
+  violate(f: Frame): void {
     this.context.counters.totals[TOTAL.protocolErrors]! += 1;
     this.say(undefined, errors.protocol(f.error));
     this.end();
+  }
+
+  /** The upload has taken all of its command; what follows is read as usual. */
+  uploaded(): void {
+    this.upload = undefined;
+    this.busy = false;
+    this.wake();
+  }
+
+  /** Waits for the upload to be ready for more. */
+  waitForUpload(): void {
+    this.stalled = true;
+    this.pause();
+  }
+
+  /** The upload has all it needs: what follows waits for its reply. */
+  waitForReply(): void {
+    this.busy = true;
   }
 
   // ---- what is done with a command
@@ -236,9 +228,9 @@ export class Client implements Caller, Flushable {
 
   /** Sends a command whole to the owner of a slot. */
   toSlot(command: Command, f: Frame, slot: number, loose: boolean): boolean {
-    if (this.inFlight !== 0 && this.mustWait(slot)) return false;
+    if (this.order.mustWait(slot)) return false;
     const { cluster } = this;
-    const node = cluster.primaries[cluster.slots[slot]!];
+    const node = cluster.ownerOf(slot);
     if (node !== undefined) {
       const link = node.link(this.session.lane);
       if (link.full) {
@@ -252,35 +244,9 @@ export class Client implements Caller, Flushable {
     return true;
   }
 
-  /** True while a command for `slot` could overtake one that is under way. */
+  /** True while a command for `slot` (or EVERY_SLOT) could overtake one that is under way. */
   mustWait(slot: number): boolean {
-    if (this.inFlight === 0 || (this.loose === 0 && this.routedBy === this.cluster.topology)) return false;
-    let stale = false;
-    for (let place = this.replies.front; place !== undefined; place = place.next) {
-      if (place instanceof Request) {
-        if (place.settled) continue;
-        if (this.holdsBack(place, slot)) return true;
-        stale ||= this.misplaced(place);
-      } else if (place instanceof Gathered) {
-        for (const part of place.parts) {
-          if (part.settled) continue;
-          if (this.holdsBack(part, slot)) return true;
-          stale ||= this.misplaced(part);
-        }
-      }
-    }
-    if (!stale) this.routedBy = this.cluster.topology;
-    return false;
-  }
-
-  private holdsBack(call: Call, slot: number): boolean {
-    if (slot === EVERY_SLOT) return this.misplaced(call);
-    return call.slot === slot && (call.loose || this.misplaced(call));
-  }
-
-  /** Not at the node where the map would send it now. */
-  private misplaced(call: Call): boolean {
-    return call.slot >= 0 && (call.node === undefined || call.node !== this.cluster.primaries[this.cluster.slots[call.slot]!]);
+    return this.order.mustWait(slot);
   }
 
   /** For CLIENT LIST. */
@@ -290,7 +256,7 @@ export class Client implements Caller, Flushable {
 
   /** Bytes read and not executed yet. */
   get inputBytes(): number {
-    return this.input === undefined ? 0 : this.inputTo - this.inputFrom;
+    return this.input.length;
   }
 
   /** Bytes of replies that the kernel has not taken yet. */
@@ -300,7 +266,7 @@ export class Client implements Caller, Flushable {
 
   /** True when nothing of this client is under way. */
   get settled(): boolean {
-    return this.inFlight === 0;
+    return this.order.inFlight === 0;
   }
 
   /** Answers a command with what the proxy itself says. Always true: the command is done. */
@@ -325,7 +291,7 @@ export class Client implements Caller, Flushable {
 
   /** Works a reply out, while nothing else of this client is under way. False: not yet. */
   workOut(command: Command, work: () => Promise<Buffer>): boolean {
-    if (this.inFlight > 0 || this.replies.count > 0) return false;
+    if (this.order.inFlight > 0 || this.replies.count > 0) return false;
     const place = new Spoken();
     const since = this.context.turn.micros;
     this.replies.push(place);
@@ -390,21 +356,16 @@ export class Client implements Caller, Flushable {
   }
 
   callStarted(call: Call): void {
-    if (this.inFlight++ === 0) this.routedBy = this.cluster.topology;
-    if (call.loose) this.loose++;
+    this.order.started(call);
   }
 
   callLoose(call: Call): void {
-    if (!call.loose) {
-      call.loose = true;
-      this.loose++;
-    }
+    this.order.loosened(call);
     if (this.stalled) this.touch();
   }
 
   callSettled(call: Call): void {
-    this.inFlight--;
-    if (call.loose) this.loose--;
+    this.order.settled(call);
     if (this.stalled) this.touch();
   }
 
@@ -430,7 +391,7 @@ export class Client implements Caller, Flushable {
       if (unread + this.replies.heldBytes > this.context.config.clientOutputLimit) return this.dropSlow(unread);
       this.congested = unread > OUTPUT_PAUSE;
     }
-    if (this.stalled && !this.congested) {
+    if (this.stalled && !this.congested && (this.upload === undefined || this.upload.ready())) {
       this.stalled = false;
       this.goOn();
       if (!this.stalled && this.paused && !this.closed) {
@@ -459,7 +420,7 @@ export class Client implements Caller, Flushable {
   /** Answers what is under way, then closes. Nothing more is read. */
   end(): void {
     this.ending = true;
-    this.forgetInput();
+    this.input.forget();
     this.stalled = false;
     this.touch();
   }
@@ -469,7 +430,8 @@ export class Client implements Caller, Flushable {
     this.closed = true;
     if (reason !== undefined) this.context.log.warn({ client: this.session.address, reason }, 'a client was disconnected');
     this.replies.clear();
-    this.forgetInput();
+    this.upload?.abandon();
+    this.input.forget();
     this.context.clients.delete(this.session.id);
     this.context.counters.totals[TOTAL.clients]! -= 1;
     this.cluster.leaveLane(this.session.lane);

@@ -10,7 +10,8 @@ import { type Plan, split } from '../command/split.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { command as encodeCommand } from '../resp/write.ts';
-import { type Client, EVERY_SLOT } from './client.ts';
+import type { Client } from './client.ts';
+import { EVERY_SLOT } from './order.ts';
 import { Gathered, Question } from './request.ts';
 import { parseReply, savedArguments } from './saved.ts';
 

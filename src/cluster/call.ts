@@ -81,7 +81,7 @@ export abstract class Call implements Pending {
   /** Sends it to the owner of its slot. */
   start(bytes: Buffer, from: number, to: number): void {
     const { cluster, lane } = this.caller;
-    const node = cluster.primaries[cluster.slots[this.slot]!];
+    const node = cluster.ownerOf(this.slot);
     if (node === undefined || (cluster.gates.slots.size !== 0 && cluster.gates.slots.has(this.slot))) {
       this.keep(bytes, from, to);
       this.hold();
@@ -130,7 +130,7 @@ export abstract class Call implements Pending {
 
   sendFromGate(): boolean {
     const { cluster } = this.caller;
-    const node = cluster.primaries[cluster.slots[this.slot]!];
+    const node = cluster.ownerOf(this.slot);
     if (node === undefined) return false;
     this.sendTo(node, false);
     return true;

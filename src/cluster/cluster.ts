@@ -84,6 +84,11 @@ export class Cluster implements LinkOwner {
     this.firstSlots = topology.shards.map((_, shard) => topology.slots.indexOf(shard)).filter((slot) => slot >= 0);
   }
 
+  /** The primary that owns a slot, as far as is known. */
+  ownerOf(slot: number): Node | undefined {
+    return this.primaries[this.slots[slot]!];
+  }
+
   /** The node at an address that a server gave. */
   nodeAt(host: string, port: number): Node {
     const mapped = this.options.natMap[addressOf(host, port)];

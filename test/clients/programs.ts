@@ -68,7 +68,7 @@ export class Terminal {
   /** Starts `command` (for a shell) and resolves at its first prompt. */
   static async open(command: string, prompt: string, env: NodeJS.ProcessEnv): Promise<Terminal> {
     const terminal = new Terminal(Terminal.spawn(command, { ...env, TERM: 'xterm' }), prompt);
-    await terminal.awaits(prompt);
+    await terminal.awaits(() => plain(terminal.seen).includes(prompt), 'a prompt');
     return terminal;
   }
 
@@ -89,21 +89,18 @@ export class Terminal {
   /** Types one line; resolves with what the program printed up to its next prompt. */
   async type(line: string): Promise<string> {
     this.seen = '';
-    this.child.stdin.write(line);
-    // The line editor repeats the prompt with each key: what follows the line's own end is the answer.
-    await this.awaits(line.slice(-1));
-    this.child.stdin.write('\r');
-    await this.awaits('\r\n');
-    this.seen = this.seen.slice(this.seen.lastIndexOf('\r\n', this.seen.indexOf('\r\n')) + 2);
-    await this.awaits(this.prompt);
-    return plain(this.seen.slice(0, this.seen.lastIndexOf(this.prompt)));
+    this.child.stdin.write(`${line}\r`);
+    // The line editor repeats the prompt with each key: the answer is what follows the line's own end.
+    const answer = () => /\n([\s\S]*)$/.exec(plain(this.seen))?.[1] ?? '';
+    await this.awaits(() => answer().endsWith(this.prompt), `the prompt after ${line}`);
+    return answer().slice(0, -this.prompt.length);
   }
 
   /** Types keys without a line end and resolves when the screen shows `text`. */
   async shows(keys: string, text: string): Promise<void> {
     this.seen = '';
     this.child.stdin.write(keys);
-    await this.awaits(text);
+    await this.awaits(() => plain(this.seen).includes(text), text);
   }
 
   /** Types a last line; resolves with the exit code. */
@@ -117,9 +114,9 @@ export class Terminal {
     return end(this.child, 'SIGKILL');
   }
 
-  private awaits(text: string): Promise<void> {
+  private awaits(condition: () => boolean, what: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => done(`nothing like ${JSON.stringify(text)} within ${LIMIT_MS} ms`), LIMIT_MS);
+      const late = setTimeout(() => done(`waited ${LIMIT_MS} ms for ${what}`), LIMIT_MS);
       const done = (problem?: string) => {
         clearTimeout(late);
         this.look = () => {};
@@ -127,7 +124,7 @@ export class Terminal {
         else reject(new Error(`${problem}: ${JSON.stringify(this.seen)}`));
       };
       this.look = () => {
-        if (plain(this.seen).includes(text)) done();
+        if (condition()) done();
         else if (this.closed) done('the program ended');
       };
       this.look();

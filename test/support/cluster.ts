@@ -258,6 +258,9 @@ export class Cluster {
         const lines = await this.nodesSeenBy(port);
         if (!roles.every(([id, primary]) => lines.some((l) => l.id === id && l.primary === primary)))
           return false;
+        // A replica is shown to clients only when it has been heard to have got something of its primary.
+        const shown = (await this.cli(port, 'CLUSTER', 'SLOTS')) as Value[][];
+        if (shown.reduce((sum, range) => sum + range.length - 2, 0) !== this.nodes.length) return false;
       }
       return true;
     });

@@ -308,7 +308,17 @@ export class FakeConnection {
   }
 }
 
-const HANDSHAKE = new Set(['PING', 'AUTH', 'ASKING', 'READONLY', 'CLIENT', 'COMMAND', 'INFO', 'HELLO', 'CLUSTER']);
+const HANDSHAKE = new Set([
+  'PING',
+  'AUTH',
+  'ASKING',
+  'READONLY',
+  'CLIENT',
+  'COMMAND',
+  'INFO',
+  'HELLO',
+  'CLUSTER',
+]);
 
 /** A reply that is given when the test says so. */
 export interface Held {
@@ -334,7 +344,8 @@ function readCommand(bytes: Buffer, from: number): { words: string[]; end: numbe
     return value;
   };
   if (at >= bytes.length) return undefined;
-  if (bytes[at] !== 42) throw new Error(`a proxy sent what is no array: ${bytes.toString('latin1', at, at + 60)}`);
+  if (bytes[at] !== 42)
+    throw new Error(`a proxy sent what is no array: ${bytes.toString('latin1', at, at + 60)}`);
   const count = number();
   if (count < 0) return undefined;
   const words: string[] = [];
@@ -363,7 +374,9 @@ function runsOf(cluster: FakeCluster): { from: number; to: number; node: FakeNod
 }
 
 /** A reply to CLUSTER SHARDS out of ranges and their nodes, each the primary of its own. */
-export function shardsReply(shards: readonly { ranges: readonly number[]; nodes: readonly ShardNode[] }[]): string {
+export function shardsReply(
+  shards: readonly { ranges: readonly number[]; nodes: readonly ShardNode[] }[],
+): string {
   const text = (value: string | number | null) =>
     typeof value === 'number' ? `:${value}\r\n` : bulk(value ?? undefined);
   return `*${shards.length}\r\n${shards
@@ -398,4 +411,3 @@ function slotsOf(cluster: FakeCluster): string {
   });
   return `*${runs.length}\r\n${runs.join('')}`;
 }
-

@@ -74,6 +74,7 @@ export class Process {
       appendonly: 'no',
       'enable-debug-command': 'local',
       'repl-diskless-sync-delay': 0,
+      'repl-ping-replica-period': 1,
       ...(clustered && {
         'cluster-enabled': 'yes',
         'cluster-config-file': 'nodes.conf',

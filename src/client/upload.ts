@@ -1,0 +1,265 @@
+// A command with a huge argument (`streamAbove`), passed on while it still comes.
+//
+//   settling --> finding --> passing ----------------> waiting for the reply --> done
+//                   |           | the link is lost, or the reply comes early
+//                   '-----------+-> discarding --------------------------------> done, with an error
+//
+// A shared link would keep all others waiting for this one client, so it has a link of its own. When a client
+// uploads, nothing else of it is under way: that keeps its order. The bytes are not kept, so the command can't
+// be sent again after a redirect; therefore the owner of its key is asked for first, with an EXISTS that
+// follows redirects. When the slot moves all the same while the bytes come, the client gets a TRYAGAIN: its
+// command was not executed.
+//
+// The client's own lengths and line ends are not trusted on the way (see resp/request.ts): they are written anew.
+
+import type { Link, Pending } from '../cluster/link.ts';
+import type { Node } from '../cluster/node.ts';
+import { ASK, MOVED, NONE, redirectOf, targetOf } from '../cluster/redirect.ts';
+import type { Command } from '../command/command.ts';
+import { slotOf } from '../command/slot.ts';
+import * as errors from '../resp/errors.ts';
+import { COMMAND, type Frame, frame, VIOLATION } from '../resp/request.ts';
+import { command as encodeCommand } from '../resp/write.ts';
+import type { Client } from './client.ts';
+import { askOnce } from './asker.ts';
+import { Spoken } from './request.ts';
+
+const MINUS = 45;
+const RETRY = 50;
+const CRLF = Buffer.from('\r\n');
+const ASKING = encodeCommand(['ASKING']);
+const SWALLOW: Pending = { reply() {}, piece() {}, lost() {} };
+
+type Phase = 'settling' | 'finding' | 'passing' | 'discarding' | 'waiting' | 'done';
+
+export class Upload implements Pending {
+  private readonly client: Client;
+  private readonly command: Command;
+  private readonly frame: Frame;
+  private readonly place = new Spoken();
+  private readonly since: number;
+  private phase: Phase = 'settling';
+  private node: Node | undefined;
+  private link: Link | undefined;
+  private congested = false;
+  /** Arguments that are written, which one is being passed on, and how many bytes of it are written. */
+  private written = 0;
+  private passing = -1;
+  private passed = 0;
+  private early: Buffer | undefined;
+
+  constructor(client: Client, command: Command, f: Frame) {
+    this.client = client;
+    this.command = command;
+    this.frame = f;
+    this.since = client.context.turn.micros;
+    client.wake();
+  }
+
+  /** Asked at the end of each turn while the client is stalled: may it go on? */
+  ready(): boolean {
+    if (this.phase === 'settling' && this.client.settled && this.client.replies.count === 0) {
+      this.phase = 'finding';
+      this.client.replies.push(this.place);
+      this.find().catch((error: Error) => this.fail(errors.asServerSaid(`ERR slotless: ${error.message}`)));
+    }
+    return this.phase === 'discarding' || (this.phase === 'passing' && !this.congested);
+  }
+
+  /** Passes on what is there; returns where the next command begins, or -1 when this one goes on. */
+  pass(bytes: Buffer, _from: number, end: number): number {
+    const { frame: f, client } = this;
+    const { input } = client;
+    if (this.written === 0 && this.passing < 0) this.begin();
+    this.passContent(bytes, end);
+    const status = frame(f, bytes, end, client.context.config.limits, true);
+    if (status === VIOLATION) {
+      this.abandon();
+      client.violate(f);
+      return -1;
+    }
+    this.passArguments(bytes);
+    if (status === COMMAND) {
+      this.finish();
+      input.frame = undefined;
+      return f.consumed;
+    }
+    if (f.partLength < 0) input.from = f.at;
+    else {
+      if (this.passing !== f.argc) {
+        this.passing = f.argc;
+        this.passed = 0;
+        this.write(Buffer.from(`$${f.partLength}\r\n`));
+      }
+      this.passContent(bytes, end);
+      input.from = end;
+    }
+    if (this.congested) client.waitForUpload();
+    return -1;
+  }
+
+  /** The client is gone. */
+  abandon(): void {
+    this.phase = 'done';
+    if (this.link !== undefined) this.node!.discard(this.link);
+    this.link = undefined;
+  }
+
+  // ---- the reply
+
+  reply(bytes: Buffer, from: number, to: number): void {
+    const reply = Buffer.from(bytes.subarray(from, to));
+    if (this.phase === 'waiting') {
+      this.giveBack();
+      const moved = reply[0] === MINUS && redirectOf(reply, 0, reply.length) !== NONE;
+      this.done(moved ? errors.asServerSaid(MOVED_AWAY) : reply);
+    } else this.fail(reply);
+  }
+
+  piece(bytes: Buffer, from: number, to: number, last: boolean): void {
+    const { client, command, place, since } = this;
+    if (this.phase === 'done') return;
+    client.answerPiece(place, command, since, bytes, from, to, last);
+    if (!last) return;
+    this.giveBack();
+    this.phase = 'done';
+    client.uploaded();
+  }
+
+  lost(_sent: boolean, begun: boolean, reason: string): void {
+    this.link = undefined;
+    if (begun) return this.client.close(`a reply broke off: ${reason}`);
+    // What the node has not got whole, it has not executed.
+    this.fail(this.phase === 'waiting' ? errors.outcomeUnknown(reason) : errors.notServed(reason));
+  }
+
+  // ---- the way there
+
+  /** Borrows a link to the node that has the key now. */
+  private async find(): Promise<void> {
+    const { client, frame: f, command } = this;
+    const { cluster, context } = client;
+    const [start, end] = [f.starts[command.keyFirst]!, f.ends[command.keyFirst]!];
+    const key = Buffer.from(f.bytes.subarray(start, end));
+    const slot = slotOf(key, 0, key.length);
+    const deadline = performance.now() + context.config.failover.holdFor;
+    let node = cluster.ownerOf(slot);
+    let asking = false;
+    let last = errors.notServed('the slot has no owner');
+    for (let redirects = 0; redirects <= context.config.redirects.max && !client.closed; ) {
+      if (node === undefined) {
+        if (performance.now() > deadline) break;
+        cluster.ask('a slot has no owner');
+        await new Promise((resolve) => setTimeout(resolve, RETRY));
+        node = cluster.ownerOf(slot);
+        asking = false;
+        continue;
+      }
+      const link = node.borrow(client.lane);
+      if (link === undefined) return this.fail(errors.limit('node.dedicated', context.config.node.dedicated));
+      if (asking) link.send(SWALLOW, ASKING, 0, ASKING.length);
+      last = await askOnce(link, encodeCommand(['EXISTS', key]));
+      const kind = last[0] === MINUS ? redirectOf(last, 0, last.length) : NONE;
+      if (kind === NONE) return this.found(node, link, asking);
+      node.discard(link);
+      const target = kind === MOVED || kind === ASK ? targetOf(last, 0, last.length) : undefined;
+      if (target === undefined) {
+        node = undefined;
+        continue;
+      }
+      redirects++;
+      asking = kind === ASK;
+      const host: string = target.host === '' ? node.host : target.host;
+      node = asking ? cluster.nodeAt(host, target.port) : cluster.moved(slot, host, target.port);
+    }
+    this.fail(last);
+  }
+
+  private found(node: Node, link: Link, asking: boolean): void {
+    if (this.client.closed) return node.discard(link);
+    this.node = node;
+    this.link = link;
+    if (asking) {
+      link.expect(SWALLOW);
+      link.writeThrough(ASKING);
+    }
+    link.expect(this);
+    this.phase = 'passing';
+    this.client.wake();
+  }
+
+  private begin(): void {
+    this.write(Buffer.from(`*${this.frame.expected}\r\n`));
+    this.passArguments(this.frame.bytes as Buffer);
+    this.passing = this.frame.argc;
+    this.write(Buffer.from(`$${this.frame.partLength}\r\n`));
+  }
+
+  /** Writes the arguments that are complete and not yet written; of the one being passed on only its end. */
+  private passArguments(bytes: Buffer): void {
+    const { frame: f } = this;
+    for (; this.written < f.argc; this.written++) {
+      const i = this.written;
+      if (i === this.passing) {
+        this.write(CRLF);
+        continue;
+      }
+      const argument = bytes.subarray(f.starts[i], f.ends[i]);
+      this.write(Buffer.concat([Buffer.from(`$${argument.length}\r\n`), argument, CRLF]));
+    }
+  }
+
+  private passContent(bytes: Buffer, end: number): void {
+    const { frame: f } = this;
+    if (f.partLength < 0 || this.passing !== f.argc) return;
+    const from = f.partStart + this.passed;
+    const to = Math.min(end, f.partStart + f.partLength);
+    if (to <= from) return;
+    this.write(Buffer.from(bytes.subarray(from, to)));
+    this.passed += to - from;
+  }
+
+  private write(bytes: Buffer): void {
+    const { link } = this;
+    if (this.phase !== 'passing' || link === undefined || link.writeThrough(bytes) || this.congested) return;
+    this.congested = true;
+    link.whenRoom(() => {
+      this.congested = false;
+      this.client.wake();
+    });
+  }
+
+  /** All of the command is here. */
+  private finish(): void {
+    const { early } = this;
+    if (early !== undefined) return this.done(early);
+    this.phase = 'waiting';
+    this.client.waitForReply();
+  }
+
+  /** Answers with an error, when the rest of the command has come and is thrown away. */
+  private fail(reply: Buffer): void {
+    if (this.phase === 'done') return;
+    if (this.link !== undefined) this.node!.discard(this.link);
+    this.link = undefined;
+    if (this.phase === 'waiting') return this.done(reply);
+    this.early = reply;
+    this.phase = 'discarding';
+    this.congested = false;
+    this.client.wake();
+  }
+
+  private giveBack(): void {
+    if (this.link !== undefined) this.node!.giveBack(this.client.lane, this.link);
+    this.link = undefined;
+  }
+
+  private done(reply: Buffer): void {
+    const { client, command, place, since } = this;
+    this.phase = 'done';
+    client.uploaded();
+    client.answer(place, command, since, reply, 0, reply.length);
+  }
+}
+
+const MOVED_AWAY = 'TRYAGAIN slotless: the slot has moved while the command was being passed on; it was not executed';

@@ -1,0 +1,178 @@
+/** redis-cli and valkey-cli, as they are, against the proxy: what they do on their own and what one types. */
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { availableServers } from '../support/servers.ts';
+import { type Ended, hasTerminal, type RunOptions, run, Terminal } from './programs.ts';
+
+const KEYS = 100_000;
+
+for (const server of await availableServers()) {
+  describe(`${server.flavour}-cli ${server.version}`, () => {
+    let cluster: Cluster;
+    let proxy: RunningProxy;
+    let env: NodeJS.ProcessEnv;
+
+    before(async () => {
+      cluster = await startCluster({ server, replicas: 0 });
+      proxy = await startProxy({ cluster });
+      env = { ...server.env, REDISCLI_HISTFILE: '/dev/null', VALKEYCLI_HISTFILE: '/dev/null' };
+    });
+
+    after(async () => {
+      await proxy?.stop();
+      await cluster?.stop();
+    });
+
+    const cli = (args: string[], options: RunOptions = {}): Promise<Ended> =>
+      run(server.cli, ['-p', String(proxy.port), ...args], { env, ...options });
+
+    /** What one command prints. */
+    const said = async (...args: string[]) => {
+      const { code, out, err } = await cli(args);
+      assert.equal(err, '');
+      assert.equal(code, 0);
+      return out.trimEnd();
+    };
+
+    test('loads a hundred thousand commands with --pipe, without an error', async () => {
+      const input = Array.from({ length: KEYS }, (_, i) => `SET key:${i} value-${i}\r\n`).join('');
+      const { out } = await cli(['--pipe'], { input });
+      assert.match(out, new RegExp(`errors: 0, replies: ${KEYS}\\b`));
+      assert.equal(await said('DBSIZE'), String(KEYS));
+      assert.equal(await said('GET', 'key:99999'), 'value-99999');
+    });
+
+    test('counts the errors of --pipe', async () => {
+      const input = 'SET a 1\r\nLPUSH a 1\r\nNONSENSE\r\nSET a 2\r\n';
+      const { out, err } = await cli(['--pipe'], { input });
+      assert.match(out, /errors: 2, replies: 4\b/);
+      assert.match(out + err, /WRONGTYPE/);
+      assert.match(out + err, /unknown command 'NONSENSE'/);
+      await said('DEL', 'a');
+    });
+
+    test('walks all keys with --scan, each at least once', async () => {
+      const { code, out, err } = await cli(['--scan', '--count', '1000']);
+      assert.equal(err, '');
+      assert.equal(code, 0);
+      const keys = new Set(out.trimEnd().split('\n'));
+      assert.equal(keys.size, KEYS);
+      const some = await cli(['--scan', '--pattern', 'key:1234?']);
+      assert.equal(new Set(some.out.trimEnd().split('\n')).size, 10);
+    });
+
+    test('finds the biggest keys with --bigkeys and --memkeys', async () => {
+      await said('SET', 'big:string', 'x'.repeat(5000));
+      await said('RPUSH', 'big:list', ...'abcdefgh');
+      await said('HSET', 'big:hash', 'f', 'v', 'g', 'w');
+      for (const option of ['--bigkeys', '--memkeys']) {
+        const { code, out, err } = await cli([option]);
+        assert.equal(err, '', option);
+        assert.equal(code, 0, option);
+        assert.match(out, /Sampled 10000[0-9] keys in the keyspace/, option);
+        assert.match(out, /Biggest string found.*"?big:string"? has/, option);
+        assert.match(out, /Biggest +list found.*"?big:list"? has/, option);
+        assert.match(out, /Biggest +hash found.*"?big:hash"? has/, option);
+      }
+    });
+
+    test('measures with --latency until it is interrupted', async () => {
+      const { out } = await cli(['--latency', '--raw', '-i', '1']);
+      const [min, max, average, samples] = out.trim().split(' ').map(Number);
+      assert.ok(min! >= 0 && max! >= min! && average! >= 0 && samples! > 1, out);
+    });
+
+    test('shows figures with --stat', async () => {
+      const { out, err } = await cli(['--stat', '-i', '0.1'], { until: /(^\d{6} .*\n[\s\S]*){3}/m });
+      assert.equal(err, '');
+      assert.match(out, /keys +mem +clients +blocked +requests +connections/);
+      assert.match(out, /^10000\d +[\d.]+[KMG] +\d+ +0 +\d+/m);
+    });
+
+    test('is refused a copy of the data, with the setting that rules it', async () => {
+      for (const option of ['--rdb', '--functions-rdb']) {
+        const file = join(cluster.folder, 'copy.rdb');
+        const { code, out, err } = await cli([option, file]);
+        assert.equal(code, 1, option);
+        assert.match(out + err, /slotless: '(replconf|sync|psync)' is refused; the setting 'allow'/, option);
+        assert.ok(!existsSync(file), option);
+      }
+      const { code, out, err } = await cli(['--replica'], { limitMs: 10_000 });
+      assert.equal(code, 1);
+      assert.match(out + err, /slotless: '(replconf|sync|psync)' is refused/);
+    });
+
+    test('speaks RESP3 with -3', async () => {
+      await said('DEL', 'h');
+      await said('HSET', 'h', 'f', 'v');
+      assert.equal(await said('-3', '--no-raw', 'HGETALL', 'h'), '1# "f" => "v"');
+      assert.match(await said('-3', 'HELLO'), /^proto\s3$/m);
+      assert.match(await said('-3', '--no-raw', 'CLIENT', 'INFO'), /\bresp=3\b/);
+      assert.equal(await said('-3', '--json', 'HGETALL', 'h'), '{"f":"v"}');
+    });
+
+    test('runs a script file with --eval, repeats with -r, reads a value with -x', async () => {
+      assert.equal(await said('DEL', 'n'), '0');
+      assert.equal(await said('-r', '3', 'INCR', 'n'), '1\n2\n3');
+      const { out } = await cli(['-x', 'SET', 'x'], { input: 'from the input' });
+      assert.equal(out, 'OK\n');
+      assert.equal(await said('GET', 'x'), 'from the input');
+      assert.equal(await said('EVAL', 'return redis.call("GET", KEYS[1])', '1', 'x'), 'from the input');
+    });
+
+    test('reads commands from its input, in order', async () => {
+      const { code, out } = await cli([], { input: 'SET a 1\nINCR a\nMGET a b\nDEL a\nGET a\nPING\n' });
+      assert.equal(code, 0);
+      assert.equal(out, 'OK\n2\n2\n\n1\n\nPONG\n');
+    });
+
+    test('is told that it is one server, and follows no redirects with -c', async () => {
+      assert.match(await said('INFO', 'server'), /redis_mode:standalone/);
+      for (const key of ['a', 'b', 'c', 'd', 'e']) assert.equal(await said('-c', 'SET', key, 'v'), 'OK');
+    });
+
+    test('is told clearly what is not served yet', async () => {
+      const refused: [string[], RegExp][] = [
+        [['MULTI'], /'multi' is not supported: transactions are not served yet/],
+        [['WATCH', 'a'], /'watch' is not supported: transactions/],
+        [['BLPOP', 'q', '1'], /'blpop' is not supported: blocking commands/],
+        [['XREAD', 'BLOCK', '0', 'STREAMS', 's', '0'], /'xread' is not supported: blocking commands/],
+        [['SUBSCRIBE', 'c'], /'subscribe' is not supported: pub\/sub/],
+        [['PUBLISH', 'c', 'm'], /'publish' is not supported: pub\/sub/],
+        [['MONITOR'], /'monitor' is not supported: MONITOR/],
+        [['SHUTDOWN'], /'shutdown' is refused; the setting 'allow'/],
+      ];
+      for (const [command, text] of refused) {
+        const { out, err } = await cli(command, { limitMs: 5000 });
+        assert.match(out + err, text);
+      }
+    });
+
+    test('is at home at a terminal', { skip: !hasTerminal && 'needs script of util-linux' }, async () => {
+      const prompt = `127.0.0.1:${proxy.port}> `;
+      for (const version of ['-2', '-3']) {
+        const terminal = await Terminal.open(`${server.cli} ${version} -p ${proxy.port}`, prompt, env);
+        try {
+          assert.equal(await terminal.type('SET t 1'), 'OK\n');
+          assert.equal(await terminal.type('MGET t none'), '1) "1"\n2) (nil)\n');
+          assert.match(await terminal.type('HELP ZADD'), /ZADD key \[NX.*\n.*summary:.*\n.*since: 1\.2\.0/);
+          assert.equal(
+            await terminal.type('GET'),
+            "(error) ERR wrong number of arguments for 'get' command\n",
+          );
+          assert.match(await terminal.type('CLIENT INFO'), version === '-3' ? /resp=3/ : /resp=2/);
+          // The hint comes from the server's COMMAND DOCS or from the program itself.
+          await terminal.shows('ZRANGE ', 'key start stop');
+          assert.equal(await terminal.leave('\x15exit'), 0);
+        } finally {
+          await terminal.close();
+        }
+      }
+    });
+  });
+}

@@ -1,0 +1,85 @@
+/**
+ * What is done to a real cluster while clients write to it: slots are moved from node to node in the steps
+ * that redis-cli takes, and replicas become primaries. It keeps its own account of who owns what, since the
+ * nodes need a moment to agree.
+ */
+
+import { execFile } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { slotOf } from '../../src/command/slot.ts';
+import type { Cluster } from '../support/cluster.ts';
+
+const run = promisify(execFile);
+
+/** One thing that is done to the cluster. Delays in ms. */
+export type Move =
+  /** A slot goes to another primary, `few` keys at a time, with a pause after each. */
+  | { readonly what: 'slot'; readonly slot: number; readonly few: number; readonly pause: number }
+  /** A replica of the slot's owner takes its place, as CLUSTER FAILOVER does it. */
+  | { readonly what: 'failover'; readonly slot: number }
+  | { readonly what: 'wait'; readonly pause: number };
+
+export class Mover {
+  private readonly cluster: Cluster;
+
+  constructor(cluster: Cluster) {
+    this.cluster = cluster;
+  }
+
+  async make(move: Move): Promise<void> {
+    if (move.what === 'wait') return delay(move.pause);
+    if (move.what === 'failover') {
+      await this.cluster.settled();
+      await this.cluster.failover((await this.owner(move.slot)).port);
+      return;
+    }
+    await this.slot(move.slot, move.few, move.pause);
+  }
+
+  private async slot(slot: number, few: number, pause: number): Promise<void> {
+    const { cluster } = this;
+    const source = await this.owner(slot);
+    const { primaries } = cluster;
+    const target = primaries[(primaries.indexOf(source) + 1) % primaries.length]!;
+    await cluster.cli(target.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id);
+    await cluster.cli(source.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id);
+    if (pause > 0) await delay(pause);
+    while ((await cluster.moveKeys(slot, source.port, target.port, few)) > 0) if (pause > 0) await delay(pause);
+    // The destination first: else nobody would own the slot if this ended here.
+    for (const { port } of [target, source, ...primaries.filter((one) => one !== target && one !== source)]) {
+      await cluster.cli(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', target.id);
+    }
+  }
+
+  /** The primary that says of itself that the slot is its own. */
+  private async owner(slot: number) {
+    for (const node of this.cluster.primaries) {
+      const text = String(await this.cluster.cli(node.port, 'CLUSTER', 'NODES'));
+      const own = text.split('\n').find((line) => line.includes('myself'));
+      const ranges = own?.split(' ').slice(8).filter((part) => !part.startsWith('[')) ?? [];
+      const inside = ranges.some((range) => {
+        const [from = -1, to = from] = range.split('-').map(Number);
+        return from <= slot && slot <= to;
+      });
+      if (inside) return node;
+    }
+    throw new Error(`no primary says that slot ${slot} is its own`);
+  }
+}
+
+/** Moves a primary's lowest slots to another with redis-cli itself. */
+export async function reshard(cluster: Cluster, fromId: string, toId: string, slots: number): Promise<void> {
+  const { cli, env } = cluster.server;
+  const seed = cluster.seeds[0]!;
+  const which = ['--cluster-from', fromId, '--cluster-to', toId, '--cluster-slots', String(slots)];
+  await run(cli, ['--cluster', 'reshard', seed, ...which, '--cluster-yes'], { env, timeout: 60_000 });
+}
+
+/** A hash tag that lies in a slot. */
+export function tagOf(slot: number): string {
+  for (let n = 0; ; n++) {
+    const tag = `t${n}`;
+    if (slotOf(Buffer.from(tag), 0, tag.length) === slot) return tag;
+  }
+}
