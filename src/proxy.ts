@@ -36,6 +36,7 @@ export class Proxy {
   private closing = false;
   private refreshes = 0;
   private opening: Promise<void> | undefined;
+  /** Told of what ends the proxy: before it is open the start fails, later all of it. */
   private failed: (error: Error) => void = () => {};
   private readonly inquiries = new Map<number, { from: number; id: number; missing: number; values: unknown[] }>();
   private inquiry = 0;
@@ -152,6 +153,10 @@ export class Proxy {
     this.opened = true;
     this.log.info({ listen: doors.map(addressText), workers: this.config.workers }, `ready on ${doors.map(addressText).join(', ')}`);
     this.whenOpen();
+    this.failed = (error) => {
+      this.log.fatal({ error: error.stack }, 'a worker has died');
+      process.exit(1);
+    };
   }
 
   private startWorker(start: WorkerStart, counters: Counters): Promise<readonly Door[]> {

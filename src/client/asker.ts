@@ -66,6 +66,10 @@ export class Asker implements Caller {
   callStarted(_call: Call): void {}
   callLoose(_call: Call): void {}
   callSettled(_call: Call): void {}
+
+  writesBehind(): boolean {
+    return false;
+  }
 }
 
 /** An error reply of a server, to be given to the client as it is. */

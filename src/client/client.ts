@@ -89,7 +89,7 @@ export class Client implements Caller, Flushable {
 
   /** The next bytes from the socket; they are valid during the call only. */
   read(chunk: Buffer, length: number): void {
-    if (this.closed) return;
+    if (this.closed || this.ending) return;
     const { context } = this;
     this.session.activeAt = context.turn.tick();
     context.counters.totals[TOTAL.bytesFromClients]! += length;
@@ -230,6 +230,10 @@ export class Client implements Caller, Flushable {
   toSlot(command: Command, f: Frame, slot: number, loose: boolean): boolean {
     if (this.order.mustWait(slot)) return false;
     const { cluster } = this;
+    if (cluster.gates.full) {
+      cluster.gates.whenRoom(() => this.wake());
+      return false;
+    }
     const node = cluster.ownerOf(slot);
     if (node !== undefined) {
       const link = node.link(this.session.lane);
@@ -364,8 +368,13 @@ export class Client implements Caller, Flushable {
     if (this.stalled) this.touch();
   }
 
+  writesBehind(call: Call): boolean {
+    return this.order.writesBehind(call);
+  }
+
   callSettled(call: Call): void {
     this.order.settled(call);
+    if (this.closed && this.order.inFlight === 0) this.cluster.leaveLane(this.session.lane);
     if (this.stalled) this.touch();
   }
 
@@ -400,7 +409,7 @@ export class Client implements Caller, Flushable {
       }
       if (!this.dirty) this.outbox.flush();
     }
-    if ((this.ending || this.said) && this.replies.front === undefined && !this.stalled) this.socket.end();
+    if ((this.ending || this.said) && this.replies.front === undefined && !this.stalled) this.socket.destroySoon();
   }
 
   private dropSlow(unread: number): void {
@@ -434,7 +443,8 @@ export class Client implements Caller, Flushable {
     this.input.forget();
     this.context.clients.delete(this.session.id);
     this.context.counters.totals[TOTAL.clients]! -= 1;
-    this.cluster.leaveLane(this.session.lane);
+    // What is still under way needs the lane.
+    if (this.order.inFlight === 0) this.cluster.leaveLane(this.session.lane);
     this.socket.destroy();
   }
 }

@@ -3,6 +3,7 @@
 // All parts are sent at once, on the links that the client's other commands take, so that what was sent
 // before them comes before them at every node.
 
+import { FIXED } from '../cluster/call.ts';
 import { type Command, ROUTE } from '../command/command.ts';
 import { Keys, slotOfAll } from '../command/keys.ts';
 import { mergeFanOut, mergeSplit } from '../command/merge.ts';
@@ -20,7 +21,7 @@ export function splitBySlot(client: Client, command: Command, f: Frame): boolean
   const plan = split(command, f);
   if (plan === undefined) return client.refuse(command, errors.wrongArity(command.name));
   if (!client.settled) for (let p = 0; p < plan.count; p++) if (client.mustWait(plan.slot[p]!)) return false;
-  const whole = new Gathered(client, command, (replies) => mergeSplit(plan, command, replies));
+  const whole = new Gathered(client, command, false, (replies) => mergeSplit(plan, command, replies));
   const several = plan.keys === plan.count ? undefined : severalKeys(plan);
   whole.expect(plan.count, (p) => plan.slot[p]!, (p) => several !== undefined && several[p]! > 1);
   client.replies.push(whole);
@@ -45,8 +46,8 @@ export function fanOut(client: Client, command: Command, f: Frame): boolean {
   const replicas = command.route === ROUTE.allNodes ? cluster.allNodes().filter(({ primary }) => !primary) : [];
   const names = [...slots.map((slot) => cluster.primaries[cluster.slots[slot]!]!.address), ...replicas.map(({ node }) => node.address)];
   if (names.length === 0) return client.refuse(command, errors.notReady('no shard is known'));
-  const whole = new Gathered(client, command, (replies) => mergeFanOut(command, replies, names));
-  whole.expect(names.length, (i) => slots[i] ?? -1, () => false);
+  const whole = new Gathered(client, command, true, (replies) => mergeFanOut(command, replies, names));
+  whole.expect(names.length, (i) => slots[i] ?? FIXED, () => true);
   client.replies.push(whole);
   slots.forEach((_, i) => {
     whole.parts[i]!.start(bytes, f.from, f.to);

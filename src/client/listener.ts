@@ -40,7 +40,8 @@ function accept(context: Context, accepted: Socket, buffer: Buffer): void {
   if (context.clients.size >= context.maxClients) {
     totals[TOTAL.clientsRejected]! += 1;
     accepted.on('error', () => accepted.destroy());
-    accepted.end(maxClients());
+    accepted.write(maxClients());
+    accepted.destroySoon();
     return;
   }
   totals[TOTAL.clients]! += 1;

@@ -3,12 +3,13 @@
 // Links are FIFOs, so this needs care only when the second command would take another road than the first:
 // when the map has changed, when the first was redirected or waits, or when it has several keys and may be told
 // to try again while a later one is executed. Such calls are counted as loose. While there are any, or calls
-// are under way that were sent by another map, a command that could overtake one must wait.
+// are under way that were sent by another map, a command that could overtake one must wait. A command that goes
+// to every shard (FLUSHALL) touches every slot: all others wait for it, and it for all that are loose.
 
 import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Topology } from '../cluster/topology.ts';
-import type { Replies } from './replies.ts';
+import type { Place, Replies } from './replies.ts';
 import { Gathered, Request } from './request.ts';
 
 /** In place of a slot: every slot. */
@@ -52,18 +53,36 @@ export class Order {
     return this.search(slot);
   }
 
+  /** True when a write to the call's slot was sent after it, and may have been executed. */
+  writesBehind(call: Call): boolean {
+    let behind = false;
+    for (let place = this.replies.front; place !== undefined; place = place.next) {
+      for (const other of callsOf(place)) {
+        if (behind && !other.reads && !other.settled && other.node !== undefined && (other.slot === call.slot || other.slot < 0)) return true;
+        behind ||= other === call;
+      }
+    }
+    return false;
+  }
+
   private search(slot: number): boolean {
     let misplaced = false;
     for (let place = this.replies.front; place !== undefined; place = place.next) {
-      const calls = place instanceof Request ? [place] : place instanceof Gathered ? place.parts : [];
-      for (const call of calls) {
-        if (call.settled || call.slot < 0) continue;
+      const wide = place instanceof Gathered && place.wide;
+      for (const call of callsOf(place)) {
+        if (call.settled) continue;
+        if (wide) return true;
         const away = call.node === undefined || call.node !== this.cluster.ownerOf(call.slot);
-        if (slot === EVERY_SLOT ? away : call.slot === slot && (away || call.loose)) return true;
+        if ((slot === EVERY_SLOT || call.slot === slot) && (away || call.loose)) return true;
         misplaced ||= away;
       }
     }
     if (!misplaced) this.map = this.cluster.topology;
     return false;
   }
+}
+
+function callsOf(place: Place): readonly Call[] {
+  if (place instanceof Request) return [place];
+  return place instanceof Gathered ? place.parts : [];
 }

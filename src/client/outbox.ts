@@ -12,7 +12,7 @@ import { TOTAL } from '../telemetry/counters.ts';
 const BUFFER_BYTES = 16384;
 const POOLED_BUFFERS = 1024;
 /** From here on a piece is written as it is. */
-const DIRECT_BYTES = 8192;
+export const DIRECT_BYTES = 8192;
 
 const pool: Buffer[] = [];
 

@@ -9,7 +9,7 @@
 
 import { copyBytes } from '../resp/copy.ts';
 import { adoptSlab, SLAB_BYTES, type Slab, takeSlab } from '../cluster/slab.ts';
-import type { Outbox } from './outbox.ts';
+import { DIRECT_BYTES, type Outbox } from './outbox.ts';
 
 /** A command's place in the order of replies. */
 export interface Place {
@@ -118,7 +118,8 @@ export class Replies {
 function hold(place: Place, bytes: Buffer, from: number, to: number): void {
   const length = to - from;
   let slab = arena;
-  if (length > SLAB_BYTES / 4) slab = adoptSlab(Buffer.allocUnsafeSlow(length), 0);
+  // A large one is written from where it lies, later perhaps: no other may come to lie there.
+  if (length >= DIRECT_BYTES) slab = adoptSlab(Buffer.allocUnsafeSlow(length), 0);
   else if (slab.used + length > SLAB_BYTES) {
     slab.retired = true;
     slab = arena = takeSlab(0);

@@ -55,8 +55,9 @@ export class Gathered implements Place {
   heldFrom = 0;
   heldTo = 0;
   pieces: Buffer[] | undefined = undefined;
-  /** For the search for what is loose. */
   readonly parts: Part[] = [];
+  /** Its parts together touch every slot. */
+  readonly wide: boolean;
 
   private readonly client: Client;
   private readonly command: Command;
@@ -65,8 +66,9 @@ export class Gathered implements Place {
   private readonly replies: Buffer[] = [];
   private missing = 0;
 
-  constructor(client: Client, command: Command, merge: Merge) {
+  constructor(client: Client, command: Command, wide: boolean, merge: Merge) {
     this.client = client;
+    this.wide = wide;
     this.command = command;
     this.since = client.cluster.turn.micros;
     this.merge = merge;

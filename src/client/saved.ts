@@ -48,6 +48,10 @@ export function parseReply(raw: Buffer): unknown {
     },
     returnBuffers: true,
   });
-  parser.execute(raw);
+  try {
+    parser.execute(raw);
+  } catch (error) {
+    return error;
+  }
   return value;
 }

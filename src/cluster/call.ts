@@ -12,6 +12,7 @@
 import { notServed, outcomeUnknown } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Cluster } from './cluster.ts';
+import type { Waiting } from './gate.ts';
 import type { Pending } from './link.ts';
 import type { Lane, Node } from './node.ts';
 import { ASK, DOWN, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from './redirect.ts';
@@ -27,6 +28,8 @@ export interface Caller {
   callLoose(call: Call): void;
   /** The call is answered and holds nothing back any more. */
   callSettled(call: Call): void;
+  /** A write of the same caller to the same slot was made after this call and may have been executed. */
+  writesBehind(call: Call): boolean;
 }
 
 /** In `Call.slot`: bound to one node, to be followed nowhere. */
@@ -35,6 +38,9 @@ export const FIXED = -1;
 const IMMEDIATE = 3;
 
 const MINUS = 45;
+/** Calls are numbered as they are made; the numbers go round, and two that are under way are never half a round apart. */
+const SEQUENCE_MASK = 0x3fffffff;
+let sequence = 0;
 
 /** What only a call that was not answered at once needs to remember. */
 interface Trouble {
@@ -44,7 +50,7 @@ interface Trouble {
   lastError: Buffer | undefined;
 }
 
-export abstract class Call implements Pending {
+export abstract class Call implements Pending, Waiting {
   readonly caller: Caller;
   readonly slot: number;
   /** Only reads, so it may be asked again when a connection was lost. */
@@ -56,6 +62,7 @@ export abstract class Call implements Pending {
   settled = false;
   /** When it was made, in `turn.micros`. */
   readonly since: number;
+  private readonly sequence: number;
 
   private slab: Slab | undefined = undefined;
   private from = 0;
@@ -68,6 +75,7 @@ export abstract class Call implements Pending {
     this.reads = reads;
     this.loose = loose;
     this.since = caller.cluster.turn.micros;
+    this.sequence = sequence = (sequence + 1) & SEQUENCE_MASK;
     caller.callStarted(this);
   }
 
@@ -82,7 +90,7 @@ export abstract class Call implements Pending {
   start(bytes: Buffer, from: number, to: number): void {
     const { cluster, lane } = this.caller;
     const node = cluster.ownerOf(this.slot);
-    if (node === undefined || (cluster.gates.slots.size !== 0 && cluster.gates.slots.has(this.slot))) {
+    if (node === undefined || cluster.gates.holdsBack(this)) {
       this.keep(bytes, from, to);
       this.hold();
       if (node === undefined) cluster.ask('a slot has no owner');
@@ -118,14 +126,21 @@ export abstract class Call implements Pending {
       this.settle();
       return this.answerBroken(reason);
     }
-    if (this.slot !== FIXED && (!sent || this.reads)) {
+    if (this.slot !== FIXED && (!sent || (this.reads && !this.caller.writesBehind(this)))) {
       cluster.counters.totals[TOTAL.retries]! += 1;
       return this.hold();
     }
-    cluster.gates.left(this);
-    const error = sent && !this.reads ? outcomeUnknown(reason) : notServed(reason);
-    this.settle();
-    this.answer(error, 0, error.length);
+    const unknown = sent && !this.reads;
+    if (unknown) cluster.counters.totals[TOTAL.unknownOutcomes]! += 1;
+    this.end(unknown ? outcomeUnknown(reason) : notServed(reason));
+  }
+
+  isBefore(other: Waiting): boolean {
+    return other instanceof Call && ((other.sequence - this.sequence) & SEQUENCE_MASK) < SEQUENCE_MASK / 2;
+  }
+
+  get length(): number {
+    return this.to - this.from;
   }
 
   sendFromGate(): boolean {
@@ -145,7 +160,12 @@ export abstract class Call implements Pending {
   }
 
   giveUp(): void {
-    const error = this.trouble?.lastError ?? notServed('no node took the command in time');
+    this.end(this.trouble?.lastError ?? notServed('no node took the command in time'));
+  }
+
+  /** Answers with an error that no node has just sent. */
+  private end(error: Buffer): void {
+    this.caller.cluster.gates.left(this);
     this.heldSince = 0;
     this.settle();
     this.answer(error, 0, error.length);
@@ -183,14 +203,18 @@ export abstract class Call implements Pending {
 
   /** Follows a "not executed". False when it is none, or has been followed often enough: the client gets it. */
   private bounce(bytes: Buffer, from: number, to: number): boolean {
+    if (this.slot === FIXED) return false;
     const kind = redirectOf(bytes, from, to);
-    if (kind === NONE || this.slot === FIXED) return false;
+    if (kind === NONE) return false;
     const { cluster } = this.caller;
     if (elapsed(this.since, cluster.turn.micros) > cluster.options.requestTimeout * 1000) return false;
     if (kind === MOVED || kind === ASK) return this.follow(kind, bytes, from, to);
     this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
     cluster.counters.totals[TOTAL.retries]! += 1;
     if (kind === TRYAGAIN) {
+      // Time alone bounds it: on a slot that is being imported each try is an ASK as well.
+      this.troubled().redirects = 0;
+      this.node = undefined;
       this.caller.callLoose(this);
       cluster.gates.delay(this);
       return true;
@@ -203,12 +227,14 @@ export abstract class Call implements Pending {
   private follow(kind: number, bytes: Buffer, from: number, to: number): boolean {
     const { cluster } = this.caller;
     const target = targetOf(bytes, from, to);
-    if (target === undefined || ++this.troubled().redirects > cluster.options.redirects) return false;
+    // A script may say anything; the server speaks of the slot that was asked for.
+    if (target === undefined || target.slot !== this.slot) return false;
+    if (++this.troubled().redirects > cluster.options.redirects) return false;
     const host = target.host === '' ? this.node!.host : target.host;
     cluster.counters.totals[kind === MOVED ? TOTAL.redirectsMoved : TOTAL.redirectsAsk]! += 1;
     this.caller.callLoose(this);
     const node = kind === MOVED ? cluster.moved(target.slot, host, target.port) : cluster.nodeAt(host, target.port);
-    if (this.troubled().redirects > IMMEDIATE && kind === MOVED) {
+    if ((this.troubled().redirects > IMMEDIATE && kind === MOVED) || cluster.gates.holdsBack(this)) {
       this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
       this.hold();
     } else this.sendTo(node, kind === ASK);

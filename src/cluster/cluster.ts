@@ -55,7 +55,9 @@ export class Cluster implements LinkOwner {
     this.turn = turn;
     this.counters = counters;
     this.events = events;
-    this.gates = new Gates(options.holdFor, () => this.turn.tick());
+    const { holdFor, requestTimeout, maxPending, maxPendingBytes } = options;
+    const limits = { holdFor, tryAgainFor: requestTimeout, maxCommands: maxPending, maxBytes: maxPendingBytes };
+    this.gates = new Gates(limits, () => this.turn.tick());
     this.timer = setInterval(() => this.check(), CHECK_EVERY);
   }
 

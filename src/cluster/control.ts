@@ -41,7 +41,14 @@ export class Control {
     });
     this.socket = connect({ host, port, noDelay: true });
     this.socket.setTimeout(timeout, () => this.fail(new Error(`no reply within ${timeout} ms`)));
-    this.socket.on('data', (chunk: Buffer) => parser.execute(chunk));
+    this.socket.on('data', (chunk: Buffer) => {
+      // The parser throws on what no server sends: a length beyond an array's, nesting beyond the stack.
+      try {
+        parser.execute(chunk);
+      } catch (error) {
+        this.fail(error as Error);
+      }
+    });
     this.socket.on('error', (error) => this.fail(error));
     this.socket.on('close', () => this.fail(new Error('the node closed the connection')));
   }

@@ -7,6 +7,7 @@
 
 import { type ControlOptions, withControl } from './control.ts';
 import { addressOf } from './node.ts';
+import { isHost, isPort } from './redirect.ts';
 import { EMPTY, type NodeInfo, reconcile, sameTopology, type Topology, type View } from './topology.ts';
 
 export interface HostPort {
@@ -175,6 +176,7 @@ export function rangesOfSlots(reply: unknown, asked: string, nat: Nat): Range[] 
 }
 
 function nodeInfo(id: string, host: string, port: number, hostname: string, nat: Nat): NodeInfo {
+  if (!isPort(port) || host === '' || !isHost(host)) throw new Error(`a node is said to be at ${host}:${port}`);
   return { id, ...nat(host, port), hostname };
 }
 

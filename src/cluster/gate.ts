@@ -1,25 +1,43 @@
 // Commands that wait because their slot can't be served now: the cluster is down, the node can't be reached,
 // or nobody owns the slot.
 //
-// All of a slot's commands wait behind each other, so that none overtakes another; only the first is tried,
-// and when a node has taken it the rest follow in their order. So a dead node costs one attempt per slot and
-// tick, however many wait, and a client's commands keep their order through a failover. A command that has
-// waited for too long answers with the error that held it and leaves.
+// All of a slot's commands wait behind each other, in the order in which they were made, so that none overtakes
+// another; only the first is tried, and when a node has taken it the rest follow. So a dead node costs one
+// attempt per slot and tick, however many wait, and a client's commands keep their order through a failover. A
+// command that has waited for too long answers with the error that held it and leaves.
+//
+//   slot 866 | A (being tried) | B C D ...     whatever comes back for slot 866, or comes anew, goes in here
+//
+// A command that was told TRYAGAIN waits by itself: that speaks of its keys, and others of its slot are served.
 
 /** A command that can wait at a gate. */
 export interface Waiting {
   /** The slot it is for. */
   readonly slot: number;
+  /** Bytes it holds. */
+  readonly length: number;
   /** When it began to wait, in the turn's milliseconds; 0 when it does not wait. */
   heldSince: number;
+  /** Made before another? */
+  isBefore(other: Waiting): boolean;
   /** Send it to the slot's owner. False: there is none, it goes on waiting. */
   sendFromGate(): boolean;
   /** It has waited too long. */
   giveUp(): void;
 }
 
+export interface GateLimits {
+  /** The longest wait at a gate, and after TRYAGAIN, ms. */
+  readonly holdFor: number;
+  readonly tryAgainFor: number;
+  /** What may wait in all. */
+  readonly maxCommands: number;
+  readonly maxBytes: number;
+}
+
 interface Gate {
   queue: Waiting[];
+  /** The one being tried. */
   probe: Waiting | undefined;
 }
 
@@ -27,88 +45,143 @@ const TICK = 20;
 
 export class Gates {
   readonly slots = new Map<number, Gate>();
-  private delayed: Waiting[] = [];
-  private readonly holdFor: number;
+  private readonly limits: GateLimits;
   private readonly clock: () => number;
+  private delayed: Waiting[] = [];
+  private commands = 0;
+  private bytes = 0;
+  private onRoom: (() => void)[] = [];
   private timer: NodeJS.Timeout | undefined;
 
-  /** `holdFor`: the longest wait in ms. */
-  constructor(holdFor: number, clock: () => number) {
-    this.holdFor = holdFor;
+  constructor(limits: GateLimits, clock: () => number) {
+    this.limits = limits;
     this.clock = clock;
   }
 
-  /** Commands that wait, the ones being tried included. */
-  get waiting(): number {
-    let count = this.delayed.length;
-    for (const gate of this.slots.values()) count += gate.queue.length + (gate.probe === undefined ? 0 : 1);
-    return count;
+  /** No more may wait: senders wait for `whenRoom`. */
+  get full(): boolean {
+    return this.commands >= this.limits.maxCommands || this.bytes >= this.limits.maxBytes;
   }
 
-  /** Adds a command behind those that wait for its slot; in front when it is the one that was being tried. */
-  hold(call: Waiting): void {
-    if (call.heldSince === 0) call.heldSince = this.clock();
+  /** Calls back once, when something has left. */
+  whenRoom(callback: () => void): void {
+    this.onRoom.push(callback);
+  }
+
+  /** Whether a command has to wait behind others of its slot. */
+  holdsBack(call: Waiting): boolean {
+    if (this.slots.size === 0) return false;
     const gate = this.slots.get(call.slot);
-    if (gate === undefined) this.slots.set(call.slot, { queue: [call], probe: undefined });
-    else if (gate.probe === call) {
-      gate.probe = undefined;
-      gate.queue.unshift(call);
-    } else gate.queue.push(call);
-    this.timer ??= setInterval(() => this.tick(), TICK);
+    return gate !== undefined && gate.probe !== call;
+  }
+
+  /** Adds a command to those that wait for its slot. */
+  hold(call: Waiting): void {
+    this.enter(call);
+    let gate = this.slots.get(call.slot);
+    if (gate === undefined) {
+      gate = { queue: [], probe: undefined };
+      this.slots.set(call.slot, gate);
+    }
+    if (gate.probe === call) gate.probe = undefined;
+    const { queue } = gate;
+    let at = queue.length;
+    while (at > 0 && call.isBefore(queue[at - 1]!)) at--;
+    if (at === queue.length) queue.push(call);
+    else queue.splice(at, 0, call);
+  }
+
+  /** Sends a command again at the next tick, past the gate. */
+  delay(call: Waiting): void {
+    this.enter(call);
+    this.delayed.push(call);
   }
 
   /** A node has answered this command: if it was the one being tried, the rest of its slot may follow. */
   settled(call: Waiting): void {
     const gate = this.slots.get(call.slot);
     if (gate?.probe !== call) return;
-    gate.probe = undefined;
     this.slots.delete(call.slot);
-    for (let i = 0; i < gate.queue.length; i++) {
-      const next = gate.queue[i]!;
-      if (next.sendFromGate()) next.heldSince = 0;
-      else this.hold(next);
-    }
+    for (const next of gate.queue) this.letGo(next);
   }
 
-  /** The command that was being tried has failed for good: the next one is tried at the next tick. */
+  /** This command has failed for good: if it was the one being tried, the next is tried at the next tick. */
   left(call: Waiting): void {
     const gate = this.slots.get(call.slot);
     if (gate?.probe === call) gate.probe = undefined;
   }
 
-  /** Sends a command again at the next tick, past the gate: TRYAGAIN speaks of its keys, not of its slot. */
-  delay(call: Waiting): void {
-    if (call.heldSince === 0) call.heldSince = this.clock();
-    this.delayed.push(call);
-    this.timer ??= setInterval(() => this.tick(), TICK);
-  }
-
-  /** Tries again at once: the map has changed or a node has come back. */
+  /** Tries again: time has passed, the map has changed, or a node has come back. */
   tick(): void {
     const now = this.clock();
     const { delayed } = this;
     this.delayed = [];
     for (const call of delayed) {
-      if (now - call.heldSince > this.holdFor) call.giveUp();
-      else if (!call.sendFromGate()) this.delayed.push(call);
-    }
-    for (const [slot, gate] of this.slots) {
-      while (gate.queue.length > 0 && now - gate.queue[0]!.heldSince > this.holdFor) gate.queue.shift()!.giveUp();
-      if (gate.probe === undefined && gate.queue.length > 0) {
-        const first = gate.queue.shift()!;
-        gate.probe = first;
-        if (!first.sendFromGate() && gate.probe === first) {
-          gate.probe = undefined;
-          gate.queue.unshift(first);
-        }
+      if (now - call.heldSince > this.limits.tryAgainFor) this.dismiss(call);
+      else if (this.holdsBack(call)) {
+        this.leave(call);
+        this.hold(call);
       }
-      if (gate.probe === undefined && gate.queue.length === 0) this.slots.delete(slot);
+      else if (!this.trySend(call)) this.delayed.push(call);
     }
+    for (const [slot, gate] of this.slots) this.tryFirst(slot, gate, now);
     if (this.slots.size === 0 && this.delayed.length === 0) this.close();
   }
 
   close(): void {
     clearInterval(this.timer);
     this.timer = undefined;
+  }
+
+  private tryFirst(slot: number, gate: Gate, now: number): void {
+    const { queue } = gate;
+    while (queue.length > 0 && now - queue[0]!.heldSince > this.limits.holdFor) this.dismiss(queue.shift()!);
+    const first = queue[0];
+    if (gate.probe === undefined && first !== undefined) {
+      queue.shift();
+      gate.probe = first;
+      if (!this.trySend(first) && gate.probe === first) {
+        gate.probe = undefined;
+        queue.unshift(first);
+      }
+    }
+    if (gate.probe === undefined && queue.length === 0) this.slots.delete(slot);
+  }
+
+  private letGo(call: Waiting): void {
+    this.leave(call);
+    if (call.sendFromGate()) call.heldSince = 0;
+    else this.hold(call);
+  }
+
+  private enter(call: Waiting): void {
+    if (call.heldSince === 0) call.heldSince = this.clock();
+    this.commands++;
+    this.bytes += call.length;
+    this.timer ??= setInterval(() => this.tick(), TICK);
+  }
+
+  /** Counted out before it is sent, since it may come back at once. */
+  private trySend(call: Waiting): boolean {
+    this.leave(call);
+    if (call.sendFromGate()) return true;
+    this.commands++;
+    this.bytes += call.length;
+    return false;
+  }
+
+  private dismiss(call: Waiting): void {
+    this.leave(call);
+    this.left(call);
+    call.giveUp();
+  }
+
+  private leave(call: Waiting): void {
+    this.commands--;
+    this.bytes -= call.length;
+    if (this.onRoom.length === 0 || this.full) return;
+    const callbacks = this.onRoom;
+    this.onRoom = [];
+    for (const callback of callbacks) callback();
   }
 }

@@ -231,7 +231,6 @@ export class Link implements Flushable {
   private ownSlab(length: number): Slab {
     if (this.slab.used > 0) this.nextSlab();
     const slab = takeSlab(length);
-    slab.retired = true;
     this.filled.push(slab);
     return slab;
   }
@@ -285,16 +284,12 @@ export class Link implements Flushable {
     this.state = CONNECTING;
     const { host, port, keepAlive, connectTimeout } = this.options;
     this.chunk = undefined;
-    const socket = connect({
-      ...(host.startsWith('/') ? { path: host } : { host, port }),
-      noDelay: true,
-      keepAlive: keepAlive > 0,
-      keepAliveInitialDelay: keepAlive,
-      onread: {
-        buffer: () => this.readBuffer(),
-        callback: (length: number, buffer: Uint8Array) => this.read(buffer as Buffer, length),
-      },
-    });
+    let socket: Socket;
+    try {
+      socket = this.connect(host, port, keepAlive);
+    } catch (error) {
+      return this.fail((error as Error).message);
+    }
     this.socket = socket;
     this.timer = setTimeout(() => this.fail(`no connection within ${connectTimeout} ms`), connectTimeout);
     socket.on('connect', () => this.greet());
@@ -305,6 +300,19 @@ export class Link implements Flushable {
     socket.on('error', (error) => this.fail(error.message));
     socket.on('close', () => {
       if (this.socket === socket) this.fail('the node closed the connection');
+    });
+  }
+
+  private connect(host: string, port: number, keepAlive: number): Socket {
+    return connect({
+      ...(host.startsWith('/') ? { path: host } : { host, port }),
+      noDelay: true,
+      keepAlive: keepAlive > 0,
+      keepAliveInitialDelay: keepAlive,
+      onread: {
+        buffer: () => this.readBuffer(),
+        callback: (length: number, buffer: Uint8Array) => this.read(buffer as Buffer, length),
+      },
     });
   }
 

@@ -16,30 +16,38 @@ export const READONLY = 5;
 
 const LONGEST = 512;
 
+/**
+ * The servers' whole sentences (Redis 7, Valkey 8), not only their first words: a script that has written and
+ * then says TRYAGAIN of its own must not be run again.
+ */
+const SENTENCES: readonly (readonly [number, RegExp])[] = [
+  [MOVED, /^MOVED \d+ \S*:\d+$/],
+  [ASK, /^ASK \d+ \S*:\d+$/],
+  [TRYAGAIN, /^TRYAGAIN Multiple keys request during rehashing of slot$/],
+  [DOWN, /^CLUSTERDOWN (The cluster is down( and only accepts read commands)?|Hash slot not served)$/],
+  [DOWN, /^LOADING (Redis|Valkey) is loading the dataset in memory$/],
+  [DOWN, /^MASTERDOWN Link with (MASTER|PRIMARY) is down and replica-serve-stale-data is set to 'no'\.$/],
+  [READONLY, /^READONLY You can't write against a read only replica\.$/],
+];
+
 /** The kind of the error line `bytes[from..to)`, which begins with '-'. */
 export function redirectOf(bytes: Buffer, from: number, to: number): number {
-  switch (bytes[from + 1]) {
-    case 77: // M
-      if (startsWith(bytes, from, to, 'MOVED ')) return MOVED;
-      return startsWith(bytes, from, to, 'MASTERDOWN ') ? DOWN : NONE;
-    case 65: // A
-      return startsWith(bytes, from, to, 'ASK ') ? ASK : NONE;
-    case 84: // T
-      return startsWith(bytes, from, to, 'TRYAGAIN ') ? TRYAGAIN : NONE;
-    case 67: // C
-      return startsWith(bytes, from, to, 'CLUSTERDOWN ') ? DOWN : NONE;
-    case 76: // L
-      return startsWith(bytes, from, to, 'LOADING ') ? DOWN : NONE;
-    case 82: // R
-      return startsWith(bytes, from, to, 'READONLY ') ? READONLY : NONE;
-  }
-  return NONE;
+  // Most errors are told by their first letter: M A T C L R.
+  if (to - from > LONGEST || !FIRST_LETTERS.includes(bytes[from + 1]!)) return NONE;
+  const line = bytes.toString('latin1', from + 1, to - 2);
+  return SENTENCES.find(([, sentence]) => sentence.test(line))?.[0] ?? NONE;
 }
 
-function startsWith(bytes: Buffer, from: number, to: number, word: string): boolean {
-  if (to - from - 1 < word.length) return false;
-  for (let i = 0; i < word.length; i++) if (bytes[from + 1 + i] !== word.charCodeAt(i)) return false;
-  return true;
+const FIRST_LETTERS = Buffer.from('MATCLR');
+
+/** Whether a server's word can be connected to at all. */
+export function isPort(port: number): boolean {
+  return Number.isInteger(port) && port > 0 && port < 65536;
+}
+
+/** A name or an address; empty is for the caller to interpret. */
+export function isHost(host: string): boolean {
+  return /^[\w.:%?-]{0,253}$/.test(host);
 }
 
 export interface Target {
@@ -58,6 +66,6 @@ export function targetOf(bytes: Buffer, from: number, to: number): Target | unde
   const slot = Number(slotText);
   const port = Number(address.slice(colon + 1));
   const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
-  if (!Number.isInteger(slot) || slot < 0 || slot > 16383 || !Number.isInteger(port) || port < 1 || port > 65535) return undefined;
+  if (!Number.isInteger(slot) || slot < 0 || slot > 16383 || !isPort(port) || !isHost(host)) return undefined;
   return { slot, host: host === '?' ? '' : host, port };
 }

@@ -19,6 +19,8 @@ export class Slab {
   refs = 0;
   /** No longer appended to: free as soon as nothing in it is unanswered. */
   retired = false;
+  /** Of a size of its own: never used again. */
+  own = false;
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
@@ -36,7 +38,7 @@ const pool: Slab[] = [];
 
 /** An empty slab with room for at least `length` bytes. */
 export function takeSlab(length: number): Slab {
-  if (length > SLAB_BYTES) return new Slab(Buffer.allocUnsafeSlow(length));
+  if (length > SLAB_BYTES) return adoptSlab(Buffer.allocUnsafeSlow(length), 0);
   return pool.pop() ?? new Slab(Buffer.allocUnsafeSlow(SLAB_BYTES));
 }
 
@@ -44,12 +46,12 @@ export function takeSlab(length: number): Slab {
 export function adoptSlab(bytes: Buffer, used: number): Slab {
   const slab = new Slab(bytes);
   slab.used = used;
-  slab.retired = true;
+  slab.retired = slab.own = true;
   return slab;
 }
 
 function giveBack(slab: Slab): void {
-  if (slab.bytes.length !== SLAB_BYTES || pool.length >= POOLED_SLABS) return;
+  if (slab.own || pool.length >= POOLED_SLABS) return;
   slab.used = slab.flushed = 0;
   slab.retired = false;
   pool.push(slab);

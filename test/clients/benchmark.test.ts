@@ -65,10 +65,15 @@ for (const server of await availableServers()) {
         assert.equal(err, '');
         assert.equal(code, 0);
         const lines = results(out);
-        const names = lines.map((line) => /^(.*): (?:[\d.]+|inf) requests per second, p50=[\d.]+ msec$/.exec(line)?.[1]);
+        const names = lines.map(
+          (line) => /^(.*): (?:[\d.]+|inf) requests per second, p50=[\d.]+ msec$/.exec(line)?.[1],
+        );
         // Newer programs have further tests in between.
         assert.ok(!names.includes(undefined), `not a result: ${lines[names.indexOf(undefined)]}`);
-        assert.deepEqual(names.filter((name) => LINES.includes(name ?? '')), LINES);
+        assert.deepEqual(
+          names.filter((name) => LINES.includes(name ?? '')),
+          LINES,
+        );
       });
     }
 

@@ -14,6 +14,8 @@ import { COMPARED, comparedOf } from './exceptions.ts';
 import { type Both, closeStand, connectBoth, empty, openStand, type Stand } from './stand.ts';
 import { type Call, readCalls, type Sequence } from './tables.ts';
 
+const REPLY_WITHIN_MS = 5000;
+
 const tables = readCalls(new URL('calls/', import.meta.url));
 const calls = [...tables.values()].flat().flatMap((sequence) => sequence.calls);
 
@@ -65,7 +67,8 @@ async function compare(stand: Stand, sequence: Sequence, resp: 2 | 3, atOnce: bo
     run(clients.lone, sequence.calls, atOnce),
     run(clients.proxy, sequence.calls, atOnce),
   ]);
-  await Promise.all([clients.lone.close(), clients.proxy.close()]);
+  clients.lone.destroy();
+  clients.proxy.destroy();
   return sequence.calls.flatMap((call, i) => {
     const [expected, found] = [lone[i] ?? Buffer.alloc(0), proxy[i] ?? Buffer.alloc(0)];
     if (expected.equals(found)) return [];
@@ -78,20 +81,32 @@ async function compare(stand: Stand, sequence: Sequence, resp: 2 | 3, atOnce: bo
 async function run(client: RawClient, calls: readonly Call[], atOnce: boolean): Promise<Buffer[]> {
   const kept = new Map<string, Buffer>();
   const replies: Promise<Buffer>[] = [];
-  for (const call of calls) {
-    if (!atOnce || call.words.some((word) => 'kept' in word)) {
+  for (const [i, call] of calls.entries()) {
+    const waits = !atOnce || call.words.some((word) => 'kept' in word);
+    if (waits || i === 0) {
       await Promise.all(replies);
-      for (const [i, { keep }] of calls.slice(0, replies.length).entries()) {
-        if (keep) kept.set(keep, bulkOf(await replies[i]));
+      for (const [j, reply] of (await Promise.all(replies)).entries()) {
+        const name = calls[j]?.keep;
+        if (name !== undefined) kept.set(name, bulkOf(reply));
       }
+      // Until the end of this turn, what is written goes out as one.
       client.socket.cork();
       process.nextTick(() => client.socket.uncork());
     }
-    replies.push(
-      client.call(...call.words.map((word) => ('kept' in word ? (kept.get(word.kept) ?? '') : word))),
-    );
+    const words = call.words.map((word) => ('kept' in word ? (kept.get(word.kept) ?? '') : word));
+    replies.push(answered(client.call(...words)));
   }
   return Promise.all(replies);
+}
+
+/** A reply; or in its place that none came. */
+async function answered(reply: Promise<Buffer>): Promise<Buffer> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Buffer>((resolve) => {
+    timer = setTimeout(() => resolve(Buffer.from(`no reply in ${REPLY_WITHIN_MS} ms`)), REPLY_WITHIN_MS);
+  });
+  const lost = (error: Error) => Buffer.from(error.message);
+  return Promise.race([reply.catch(lost), late]).finally(() => clearTimeout(timer));
 }
 
 function bulkOf(reply: Buffer = Buffer.alloc(0)): Buffer {
