@@ -3,7 +3,7 @@
 import process from 'node:process';
 import { type Config, ConfigError, load, notice } from './config.ts';
 import { createLog } from './log.ts';
-import { Proxy } from './proxy.ts';
+import { Slotless } from './proxy.ts';
 
 /** Wrong settings, or a start that failed: the usual code for "give it up". */
 const FAILED = 1;
@@ -20,7 +20,7 @@ async function main(): Promise<void> {
 
 async function run(config: Config): Promise<void> {
   const log = createLog(config.log.level);
-  const proxy = new Proxy(config, log);
+  const proxy = new Slotless(config, log);
   const stop = () => {
     proxy.close().then(
       () => process.exit(0),
@@ -41,6 +41,8 @@ async function run(config: Config): Promise<void> {
 }
 
 main().catch((error: Error) => {
-  process.stderr.write(`slotless: ${error instanceof ConfigError ? error.message : (error.stack ?? error.message)}\n`);
+  process.stderr.write(
+    `slotless: ${error instanceof ConfigError ? error.message : (error.stack ?? error.message)}\n`,
+  );
   process.exit(FAILED);
 });

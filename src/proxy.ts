@@ -5,8 +5,8 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { type Admin, openAdmin } from './admin/server.ts';
-import type { Door } from './client/listener.ts';
 import type { ServerFacts } from './client/context.ts';
+import type { Door } from './client/listener.ts';
 import { withControl } from './cluster/control.ts';
 import { Discovery, type HostPort } from './cluster/discovery.ts';
 import type { Topology } from './cluster/topology.ts';
@@ -25,7 +25,7 @@ interface Crew {
   readonly counters: Counters;
 }
 
-export class Proxy {
+export class Slotless {
   private readonly config: Config;
   private readonly log: Log;
   private readonly discovery: Discovery;
@@ -38,7 +38,10 @@ export class Proxy {
   private opening: Promise<void> | undefined;
   /** Told of what ends the proxy: before it is open the start fails, later all of it. */
   private failed: (error: Error) => void = () => {};
-  private readonly inquiries = new Map<number, { from: number; id: number; missing: number; values: unknown[] }>();
+  private readonly inquiries = new Map<
+    number,
+    { from: number; id: number; missing: number; values: unknown[] }
+  >();
   private inquiry = 0;
 
   constructor(config: Config, log: Log) {
@@ -69,7 +72,11 @@ export class Proxy {
     const { admin, file } = this.config;
     if (file !== '') this.log.info({ file }, 'settings read');
     if (admin !== 'off') {
-      this.admin = await openAdmin(admin, { ready: () => this.problem(), metrics: () => this.metrics.text(), log: this.log });
+      this.admin = await openAdmin(admin, {
+        ready: () => this.problem(),
+        metrics: () => this.metrics.text(),
+        log: this.log,
+      });
       this.log.info({ admin: this.admin.address }, 'admin door open');
     }
     const done = new Promise<void>((resolve, reject) => {
@@ -114,7 +121,10 @@ export class Proxy {
 
   private nodes(): Record<string, number> {
     const { shards } = this.discovery.topology;
-    return { primary: shards.length, replica: shards.reduce((count, { replicas }) => count + replicas.length, 0) };
+    return {
+      primary: shards.length,
+      replica: shards.reduce((count, { replicas }) => count + replicas.length, 0),
+    };
   }
 
   private health(problem: string | undefined): void {
@@ -129,7 +139,13 @@ export class Proxy {
   private spread(topology: Topology): void {
     const first = this.crew[0];
     if (first !== undefined) first.counters.totals[TOTAL.topologyChanges]! += 1;
-    this.log.info({ shards: topology.shards.map(({ primary }) => `${primary.host}:${primary.port}`), epoch: topology.epoch }, 'the map has changed');
+    this.log.info(
+      {
+        shards: topology.shards.map(({ primary }) => `${primary.host}:${primary.port}`),
+        epoch: topology.epoch,
+      },
+      'the map has changed',
+    );
     for (const { worker } of this.crew) worker.postMessage({ type: 'topology', topology } satisfies ToWorker);
   }
 
@@ -146,12 +162,24 @@ export class Proxy {
       const counters = Counters.create(names);
       // A unix socket can't be shared: the first worker alone listens there.
       const own = index === 0 ? doors : doors.filter((door) => !('path' in door));
-      const start: WorkerStart = { index, config: this.config, server, commands, counters: counters.buffer, ids, topology: this.discovery.topology, doors: own };
+      const start: WorkerStart = {
+        index,
+        config: this.config,
+        server,
+        commands,
+        counters: counters.buffer,
+        ids,
+        topology: this.discovery.topology,
+        doors: own,
+      };
       const bound = await this.startWorker(start, counters);
       if (index === 0) doors = bound;
     }
     this.opened = true;
-    this.log.info({ listen: doors.map(addressText), workers: this.config.workers }, `ready on ${doors.map(addressText).join(', ')}`);
+    this.log.info(
+      { listen: doors.map(addressText), workers: this.config.workers },
+      `ready on ${doors.map(addressText).join(', ')}`,
+    );
     this.whenOpen();
     this.failed = (error) => {
       this.log.fatal({ error: error.stack }, 'a worker has died');
@@ -181,7 +209,8 @@ export class Proxy {
         const others = this.crew.filter((_, index) => index !== from);
         const id = this.inquiry++;
         this.inquiries.set(id, { from, id: message.id, missing: others.length, values: [] });
-        for (const { worker } of others) worker.postMessage({ type: 'ask', id, what: message.what } satisfies ToWorker);
+        for (const { worker } of others)
+          worker.postMessage({ type: 'ask', id, what: message.what } satisfies ToWorker);
         this.finishInquiry(id);
         return;
       }
@@ -199,7 +228,11 @@ export class Proxy {
     const inquiry = this.inquiries.get(id)!;
     if (inquiry.missing > 0) return;
     this.inquiries.delete(id);
-    this.crew[inquiry.from]!.worker.postMessage({ type: 'answer', id: inquiry.id, value: inquiry.values } satisfies ToWorker);
+    this.crew[inquiry.from]!.worker.postMessage({
+      type: 'answer',
+      id: inquiry.id,
+      value: inquiry.values,
+    } satisfies ToWorker);
   }
 
   /** Asks a primary what it is and which commands it has. */
@@ -210,7 +243,10 @@ export class Proxy {
       const { username, password, link } = this.config;
       const timeout = link.connectTimeout;
       try {
-        const authRequired = await withControl({ host, port, username: '', password: '', timeout }, needsPassword);
+        const authRequired = await withControl(
+          { host, port, username: '', password: '', timeout },
+          needsPassword,
+        );
         return await withControl({ host, port, username, password, timeout }, async (control) => {
           const commands = await control.ask('COMMAND');
           const info = String(await control.ask('INFO', 'server'));
@@ -254,7 +290,9 @@ async function mustBeFree(doors: readonly Door[]): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const server = createServer();
       server.once('error', reject);
-      server.listen({ host: door.host, port: door.port, exclusive: true }, () => server.close(() => resolve()));
+      server.listen({ host: door.host, port: door.port, exclusive: true }, () =>
+        server.close(() => resolve()),
+      );
     });
   }
 }

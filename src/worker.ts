@@ -3,7 +3,6 @@
 
 import type { Server } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Client } from './client/client.ts';
 import { clientLine, matches } from './client/clients.ts';
 import type { ClientFilter, Context, Peers, ServerFacts } from './client/context.ts';
 import { type Door, listen } from './client/listener.ts';
@@ -47,7 +46,9 @@ export type FromWorker =
   | { readonly type: 'drained' };
 
 /** What one worker asks of all others. */
-export type Inquiry = { readonly about: 'clients' } | { readonly about: 'kill'; readonly filter: ClientFilter };
+export type Inquiry =
+  | { readonly about: 'clients' }
+  | { readonly about: 'kill'; readonly filter: ClientFilter };
 
 const DRAIN_POLL = 20;
 
@@ -65,7 +66,10 @@ class Worker implements Peers {
     const { config } = start;
     const log = createLog(config.log.level, { worker: start.index });
     const table = CommandTable.parse(start.commands, config.allow);
-    const counters = Counters.attach(start.counters, table.commands.map(({ name }) => name));
+    const counters = Counters.attach(
+      start.counters,
+      table.commands.map(({ name }) => name),
+    );
     const turn = new Turn();
     const cluster = new Cluster(clusterOptions(config), turn, counters, {
       stale: (why) => this.post({ type: 'stale', why }),
@@ -81,7 +85,7 @@ class Worker implements Peers {
       counters,
       table,
       server: start.server,
-      clients: new Map<number, Client>(),
+      clients: new Map(),
       peers: this,
       log,
       user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
@@ -100,7 +104,11 @@ class Worker implements Peers {
       const server = await listen(door, this.context, config.workers > 1);
       this.servers.push(server);
       const address = server.address();
-      opened.push('path' in door || address === null || typeof address === 'string' ? door : { host: door.host, port: address.port });
+      opened.push(
+        'path' in door || address === null || typeof address === 'string'
+          ? door
+          : { host: door.host, port: address.port },
+      );
     }
     this.post({ type: 'listening', doors: opened });
   }
@@ -110,7 +118,10 @@ class Worker implements Peers {
   }
 
   async killClients(filter: ClientFilter): Promise<number> {
-    return (await this.inquire({ about: 'kill', filter })).reduce((sum: number, count) => sum + Number(count), 0);
+    return (await this.inquire({ about: 'kill', filter })).reduce(
+      (sum: number, count) => sum + Number(count),
+      0,
+    );
   }
 
   private inquire(what: Inquiry): Promise<unknown[]> {
@@ -143,7 +154,7 @@ class Worker implements Peers {
   private reply(what: Inquiry): unknown {
     const { context } = this;
     const clients = [...context.clients.values()];
-    if (what.about === 'clients') return clients.map((client) => clientLine(client));
+    if (what.about === 'clients') return clients.map((client) => clientLine(client, context.turn.tick()));
     const named = clients.filter((client) => matches(client, what.filter));
     for (const client of named) client.close();
     return named.length;
@@ -193,5 +204,9 @@ function clusterOptions(config: Config) {
 if (parentPort !== null) {
   const port = parentPort;
   const worker = new Worker(workerData as WorkerStart, port);
-  worker.open().catch((error: Error) => port.postMessage({ type: 'failed', reason: error.message } satisfies FromWorker));
+  worker
+    .open()
+    .catch((error: Error) =>
+      port.postMessage({ type: 'failed', reason: error.message } satisfies FromWorker),
+    );
 }

@@ -7,9 +7,9 @@ import type { Link, Pending } from '../cluster/link.ts';
 import type { Lane, Node } from '../cluster/node.ts';
 import { notServed } from '../resp/errors.ts';
 import { command } from '../resp/write.ts';
-import type { Client } from './client.ts';
 import { Question } from './request.ts';
 import { parseReply } from './saved.ts';
+import type { Session } from './session.ts';
 
 export class Asker implements Caller {
   readonly cluster: Cluster;
@@ -21,18 +21,34 @@ export class Asker implements Caller {
   }
 
   /** Runs `work` with questions that have the client's own rights. */
-  static with<T>(client: Client, work: (asker: Asker) => Promise<T>): Promise<T> {
+  static with<T>(
+    client: { readonly cluster: Cluster; readonly session: Session },
+    work: (asker: Asker) => Promise<T>,
+  ): Promise<T> {
     const { username, password } = client.session;
     return Asker.as(client, username, password, work);
   }
 
   /** Runs `work` with questions that have the proxy's rights: about the cluster, and not about the data. */
-  static asProxy<T>(client: Client, work: (asker: Asker) => Promise<T>): Promise<T> {
+  static asProxy<T>(
+    client: { readonly cluster: Cluster; readonly session: Session },
+    work: (asker: Asker) => Promise<T>,
+  ): Promise<T> {
     const { username, password } = client.context.config;
-    return Asker.as(client, Buffer.from(username).toString('latin1'), Buffer.from(password).toString('latin1'), work);
+    return Asker.as(
+      client,
+      Buffer.from(username).toString('latin1'),
+      Buffer.from(password).toString('latin1'),
+      work,
+    );
   }
 
-  private static async as<T>(client: Client, username: string, password: string, work: (asker: Asker) => Promise<T>): Promise<T> {
+  private static async as<T>(
+    client: { readonly cluster: Cluster; readonly session: Session },
+    username: string,
+    password: string,
+    work: (asker: Asker) => Promise<T>,
+  ): Promise<T> {
     const lane = client.cluster.enterLane(2, username, password, 0);
     try {
       return await work(new Asker(client.cluster, lane));
@@ -47,7 +63,11 @@ export class Asker implements Caller {
   }
 
   /** The reply as nested arrays of Buffers and numbers. Throws the server's error. */
-  async value(whom: number | Node, words: readonly (string | Buffer | number)[], reads = true): Promise<unknown> {
+  async value(
+    whom: number | Node,
+    words: readonly (string | Buffer | number)[],
+    reads = true,
+  ): Promise<unknown> {
     const value = parseReply(await this.raw(whom, words, reads));
     if (value instanceof Error) throw new ServerError(value.message);
     return value;

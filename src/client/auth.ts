@@ -7,7 +7,7 @@ import { equalsIgnoreCase, toInteger } from '../command/arguments.ts';
 import type { Command } from '../command/command.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
-import { command as encodeCommand, encode, OK, type Value } from '../resp/write.ts';
+import { encode, command as encodeCommand, OK, type Value } from '../resp/write.ts';
 import { askOnce } from './asker.ts';
 import type { Client } from './client.ts';
 import { nameIsClean } from './clients.ts';
@@ -76,7 +76,8 @@ async function logIn(client: Client, username: Buffer, password: Buffer): Promis
   const { cluster, context } = client;
   const node = cluster.primaries[cluster.slots[cluster.anySlot(client.session.id)]!];
   if (node === undefined) return errors.notReady('no shard is known');
-  if (cluster.userCount >= context.config.limits.users) return errors.limit('limits.users', context.config.limits.users);
+  if (cluster.userCount >= context.config.limits.users)
+    return errors.limit('limits.users', context.config.limits.users);
   const lane = cluster.enterLane(2, '', '', 0);
   const link = node.borrow(lane);
   cluster.leaveLane(lane);

@@ -7,27 +7,25 @@
 // in which something of what it waited for has happened. Idle, it holds no buffer at all.
 
 import type { Socket } from 'node:net';
-import type { Call, Caller } from '../cluster/call.ts';
+import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/node.ts';
 import { elapsed, type Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE } from '../command/command.ts';
-import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, dispatch, FAN_OUT, SPLIT, singleKey } from '../dispatch.ts';
+import { dispatch, singleKey } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import { COMMAND, EMPTY, Frame, frame, MORE } from '../resp/request.ts';
 import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { ServerError } from './asker.ts';
-import type { Context } from './context.ts';
-import { atTheDoor } from './door.ts';
-import { askKeys, fanOut, splitBySlot } from './fanout.ts';
+import type { Connection, Context } from './context.ts';
 import { Input } from './input.ts';
 import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
 import { type Place, Replies } from './replies.ts';
 import { Request, Spoken } from './request.ts';
 import { Session } from './session.ts';
-import { Upload } from './upload.ts';
+import { Upload, type Uploader } from './upload.ts';
 
 /** Unread output above which a client is not read from. */
 const OUTPUT_PAUSE = 1048576;
@@ -36,7 +34,10 @@ const MINUS = 45;
 /** The frame of whoever is being read: a client has one of its own only while a command is incomplete. */
 let sharedFrame = new Frame();
 
-export class Client implements Caller, Flushable {
+/** What is done with a command that goes to no one slot: see routes.ts. False: not now. */
+export type Elsewhere = (client: Client, command: Command, f: Frame, where: number) => boolean;
+
+export class Client implements Uploader, Connection, Flushable {
   readonly context: Context;
   readonly cluster: Cluster;
   readonly session: Session;
@@ -47,6 +48,7 @@ export class Client implements Caller, Flushable {
   /** The client has said all it will. */
   private said = false;
 
+  private readonly elsewhere: Elsewhere;
   private readonly socket: Socket;
   private readonly outbox: Outbox;
 
@@ -62,8 +64,9 @@ export class Client implements Caller, Flushable {
   private busy = false;
   private congested = false;
 
-  constructor(context: Context, socket: Socket) {
+  constructor(context: Context, socket: Socket, elsewhere: Elsewhere) {
     this.context = context;
+    this.elsewhere = elsewhere;
     this.cluster = context.cluster;
     this.socket = socket;
     this.outbox = new Outbox(socket, context.turn, context.counters.totals);
@@ -147,7 +150,11 @@ export class Client implements Caller, Flushable {
   private startUpload(f: Frame): boolean {
     const { context, session } = this;
     const command = context.table.find(f);
-    const known = command !== undefined && singleKey(command) && f.argc > command.keyFirst && command.route === ROUTE.oneSlot;
+    const known =
+      command !== undefined &&
+      singleKey(command) &&
+      f.argc > command.keyFirst &&
+      command.route === ROUTE.oneSlot;
     if (!known || !f.canonical || !command.takes(f.expected) || !session.authenticated) return false;
     session.lastCommand = command;
     this.stalled = true;
@@ -198,32 +205,19 @@ export class Client implements Caller, Flushable {
   /** False: not now, the client is to be stalled. */
   private execute(f: Frame): boolean {
     const { context, session } = this;
-    if (this.busy || this.congested || this.replies.count >= context.config.limits.clientPending) return false;
+    if (this.busy || this.congested || this.replies.count >= context.config.limits.clientPending)
+      return false;
     const command = context.table.find(f);
     if (command === undefined) return this.refuse(undefined, errors.unknownCommand(f));
-    if (command.subcommands !== undefined && f.argc > 1) return this.refuse(command, errors.unknownSubcommand(f));
+    if (command.subcommands !== undefined && f.argc > 1)
+      return this.refuse(command, errors.unknownSubcommand(f));
     if (!command.takes(f.argc)) return this.refuse(command, errors.wrongArity(command.name));
-    if (!session.authenticated && (command.flags & FLAG.noAuth) === 0) return this.refuse(command, errors.noAuth());
+    if (!session.authenticated && (command.flags & FLAG.noAuth) === 0)
+      return this.refuse(command, errors.noAuth());
     session.lastCommand = command;
     const where = dispatch(command, f);
     if (where >= 0) return this.toSlot(command, f, where, !singleKey(command));
-    switch (where) {
-      case ANY:
-        return this.toSlot(command, f, this.cluster.anySlot(session.id), false);
-      case SPLIT:
-        return splitBySlot(this, command, f);
-      case FAN_OUT:
-        return fanOut(this, command, f);
-      case DOOR:
-        return atTheDoor(this, command, f);
-      case ASK_KEYS:
-        return askKeys(this, command, f);
-      case CROSS_SLOT:
-        return this.refuse(command, errors.crossSlot());
-      case BLOCKS:
-        return this.refuse(command, errors.unsupported(command.name, 'blocking commands are not served yet'));
-    }
-    return this.refuse(command, refusal(command));
+    return this.elsewhere(this, command, f, where);
   }
 
   /** Sends a command whole to the owner of a slot. */
@@ -258,14 +252,16 @@ export class Client implements Caller, Flushable {
     return (this.socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
   }
 
-  /** Bytes read and not executed yet. */
   get inputBytes(): number {
     return this.input.length;
   }
 
-  /** Bytes of replies that the kernel has not taken yet. */
-  get unread(): number {
-    return this.outbox.backlog;
+  get pending(): number {
+    return this.replies.count;
+  }
+
+  get outputBytes(): number {
+    return this.replies.heldBytes + this.outbox.backlog;
   }
 
   /** True when nothing of this client is under way. */
@@ -306,7 +302,10 @@ export class Client implements Caller, Flushable {
     };
     work().then(done, (error: Error) => {
       if (error instanceof ServerError) return done(errors.asServerSaid(error.message));
-      this.context.log.error({ command: command.name, error: error.stack }, 'a command failed inside the proxy');
+      this.context.log.error(
+        { command: command.name, error: error.stack },
+        'a command failed inside the proxy',
+      );
       done(Buffer.from(`-ERR slotless: ${error.message.replace(/[\r\n]+/g, ' ')}\r\n`));
     });
     return true;
@@ -342,7 +341,15 @@ export class Client implements Caller, Flushable {
     this.touch();
   }
 
-  answerPiece(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number, last: boolean): void {
+  answerPiece(
+    place: Place,
+    command: Command,
+    since: number,
+    bytes: Buffer,
+    from: number,
+    to: number,
+    last: boolean,
+  ): void {
     if (this.closed) return;
     if (last) this.count(command, since, 0);
     this.replies.answerPiece(place, bytes, from, to, last);
@@ -397,7 +404,8 @@ export class Client implements Caller, Flushable {
     this.outbox.flush();
     const unread = this.socket.writableLength;
     if (unread > 0 || this.replies.heldBytes > 0) {
-      if (unread + this.replies.heldBytes > this.context.config.clientOutputLimit) return this.dropSlow(unread);
+      if (unread + this.replies.heldBytes > this.context.config.clientOutputLimit)
+        return this.dropSlow(unread);
       this.congested = unread > OUTPUT_PAUSE;
     }
     if (this.stalled && !this.congested && (this.upload === undefined || this.upload.ready())) {
@@ -409,12 +417,17 @@ export class Client implements Caller, Flushable {
       }
       if (!this.dirty) this.outbox.flush();
     }
-    if ((this.ending || this.said) && this.replies.front === undefined && !this.stalled) this.socket.destroySoon();
+    const over = (this.ending || this.said) && this.replies.front === undefined && !this.stalled;
+    // Dirty again: what it was just answered goes out in the next turn, and then it is closed.
+    if (over && !this.dirty) this.socket.destroySoon();
   }
 
   private dropSlow(unread: number): void {
     this.context.counters.totals[TOTAL.slowClientsDropped]! += 1;
-    this.context.log.warn({ client: this.session.address, unread }, 'a client that does not read its replies was dropped (clientOutputLimit)');
+    this.context.log.warn(
+      { client: this.session.address, unread },
+      'a client that does not read its replies was dropped (clientOutputLimit)',
+    );
     this.close();
   }
 
@@ -422,6 +435,7 @@ export class Client implements Caller, Flushable {
 
   /** The client has said all it will: what it has asked is still answered. */
   private finish(): void {
+    if (this.upload !== undefined) return this.close();
     this.said = true;
     this.touch();
   }
@@ -437,7 +451,8 @@ export class Client implements Caller, Flushable {
   close(reason?: string): void {
     if (this.closed) return;
     this.closed = true;
-    if (reason !== undefined) this.context.log.warn({ client: this.session.address, reason }, 'a client was disconnected');
+    if (reason !== undefined)
+      this.context.log.warn({ client: this.session.address, reason }, 'a client was disconnected');
     this.replies.clear();
     this.upload?.abandon();
     this.input.forget();
@@ -447,8 +462,4 @@ export class Client implements Caller, Flushable {
     if (this.order.inFlight === 0) this.cluster.leaveLane(this.session.lane);
     this.socket.destroy();
   }
-}
-
-function refusal(command: Command): Buffer {
-  return command.refusal.endsWith('not served yet') ? errors.unsupported(command.name, command.refusal) : errors.refused(command.name);
 }

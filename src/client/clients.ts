@@ -6,8 +6,8 @@ import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { array, bulkString, integer, nil, OK, simple, verbatim } from '../resp/write.ts';
 import type { Client } from './client.ts';
-import type { ClientFilter } from './context.ts';
-import type { Handler } from './door.ts';
+import type { ClientFilter, Connection } from './context.ts';
+import type { Handler } from './handler.ts';
 import { SavedArguments } from './saved.ts';
 
 const TYPES = new Set(['normal', 'master', 'replica', 'slave', 'pubsub', 'primary']);
@@ -28,13 +28,15 @@ export const CLIENT_COMMANDS: Readonly<Record<string, Handler>> = {
     const args = new SavedArguments(f);
     const value = args.text(3);
     const isName = equalsIgnoreCase(args, 2, 'lib-name');
-    if (!isName && !equalsIgnoreCase(args, 2, 'lib-ver')) return client.refuse(command, errors.clientInfoOption(args, 2));
+    if (!isName && !equalsIgnoreCase(args, 2, 'lib-ver'))
+      return client.refuse(command, errors.clientInfoOption(args, 2));
     if (!nameIsClean(value)) return client.refuse(command, errors.clientInfoValue(args, 2));
     if (isName) client.session.libName = value;
     else client.session.libVersion = value;
     return client.say(command, OK);
   },
-  'client|info': (client, command) => client.say(command, verbatim(client.session.resp, `${clientLine(client)}\n`)),
+  'client|info': (client, command) =>
+    client.say(command, verbatim(client.session.resp, `${clientLine(client, client.context.turn.tick())}\n`)),
   'client|list': list,
   'client|kill': kill,
   'client|no-evict': onOff((client, on) => {
@@ -74,9 +76,14 @@ function list(client: Client, command: Command, f: Frame): boolean {
   } else if (args.argc !== 2) return client.refuse(command, errors.syntax());
   return client.workOut(command, async () => {
     const { context, session } = client;
-    const own = [...context.clients.values()].map((each) => clientLine(each));
-    const lines = [...own, ...(await context.peers.clientLines())].filter((line) => lineMatches(line, filter));
-    const ordered = filter.id === undefined ? lines.sort((a, b) => idOf(a) - idOf(b)) : filter.id.flatMap((id) => lines.filter((line) => idOf(line) === id));
+    const own = [...context.clients.values()].map((each) => clientLine(each, context.turn.tick()));
+    const lines = [...own, ...(await context.peers.clientLines())].filter((line) =>
+      lineMatches(line, filter),
+    );
+    const ordered =
+      filter.id === undefined
+        ? lines.sort((a, b) => idOf(a) - idOf(b))
+        : filter.id.flatMap((id) => lines.filter((line) => idOf(line) === id));
     return verbatim(session.resp, ordered.map((line) => `${line}\n`).join(''));
   });
 }
@@ -154,19 +161,20 @@ function readFilter(client: Client, args: SavedArguments): ClientFilter | Buffer
 }
 
 /** Whether a client is one that CLIENT KILL names. */
-export function matches({ session }: Client, filter: ClientFilter): boolean {
+export function matches({ session }: Connection, filter: ClientFilter): boolean {
   if (filter.skip === session.id) return false;
   if (filter.id !== undefined && !filter.id.includes(session.id)) return false;
   if (filter.address !== undefined && filter.address !== session.address) return false;
   if (filter.localAddress !== undefined && filter.localAddress !== session.localAddress) return false;
-  if (filter.user !== undefined && filter.user !== (session.username === '' ? 'default' : session.username)) return false;
+  if (filter.user !== undefined && filter.user !== (session.username === '' ? 'default' : session.username))
+    return false;
   if (filter.type !== undefined && filter.type !== 'normal') return false;
   return filter.maxAge === undefined || (Date.now() - session.createdAt) / 1000 >= filter.maxAge;
 }
 
 /** A client's line in CLIENT LIST, without the line end. */
-export function clientLine(client: Client): string {
-  const { session, context, replies } = client;
+export function clientLine(client: Connection, now: number): string {
+  const { session } = client;
   const seconds = (ms: number) => Math.max(0, Math.floor(ms / 1000));
   const fields: Record<string, string | number> = {
     id: session.id,
@@ -175,7 +183,7 @@ export function clientLine(client: Client): string {
     fd: client.fd,
     name: session.name,
     age: seconds(Date.now() - session.createdAt),
-    idle: seconds(context.turn.tick() - session.activeAt),
+    idle: seconds(now - session.activeAt),
     flags: `${session.readOnly ? 'r' : ''}${session.noEvict ? 'e' : ''}${session.noTouch ? 'T' : ''}` || 'N',
     db: 0,
     sub: 0,
@@ -189,9 +197,9 @@ export function clientLine(client: Client): string {
     rbs: 0,
     rbp: 0,
     obl: 0,
-    oll: replies.count,
-    omem: replies.heldBytes + client.unread,
-    'tot-mem': client.inputBytes + replies.heldBytes + client.unread,
+    oll: client.pending,
+    omem: client.outputBytes,
+    'tot-mem': client.inputBytes + client.outputBytes,
     events: 'r',
     cmd: session.lastCommand?.name ?? 'NULL',
     user: session.username === '' ? 'default' : session.username,

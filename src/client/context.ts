@@ -6,7 +6,7 @@ import type { CommandTable } from '../command/table.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Counters } from '../telemetry/counters.ts';
-import type { Client } from './client.ts';
+import type { Session } from './session.ts';
 
 /** What is known of the servers behind the proxy, as one server would say it of itself. */
 export interface ServerFacts {
@@ -21,6 +21,21 @@ export interface ServerFacts {
   readonly runId: string;
   /** Wall clock, ms. */
   readonly startedAt: number;
+}
+
+/** A client, as other clients and the worker see it. */
+export interface Connection {
+  readonly session: Session;
+  readonly fd: number;
+  /** Bytes read and not executed yet. */
+  readonly inputBytes: number;
+  /** Commands without a reply. */
+  readonly pending: number;
+  /** Bytes of replies that wait for their turn, and that the kernel has not taken yet. */
+  readonly outputBytes: number;
+  /** Answers what is under way, then closes. */
+  end(): void;
+  close(reason?: string): void;
 }
 
 /** The other workers of this process. */
@@ -51,7 +66,7 @@ export interface Context {
   readonly counters: Counters;
   readonly table: CommandTable;
   readonly server: ServerFacts;
-  readonly clients: Map<number, Client>;
+  readonly clients: Map<number, Connection>;
   readonly peers: Peers;
   readonly log: Log;
   /** As whom a client's commands run before it has logged in. */

@@ -3,18 +3,17 @@
 // One row per command. A handler says its reply at once, or works it out over several turns; false means that
 // it must wait until the client's other commands are answered, and is asked again.
 
-import type { Command } from '../command/command.ts';
 import { toInteger } from '../command/arguments.ts';
+import type { Command } from '../command/command.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { array, bulk, bulkString, EMPTY_ARRAY, integer, OK, PONG, RESET } from '../resp/write.ts';
 import { authenticate, hello } from './auth.ts';
 import type { Client } from './client.ts';
 import { CLIENT_COMMANDS } from './clients.ts';
-import { CLUSTER_COMMANDS } from './view.ts';
+import type { Handler } from './handler.ts';
 import { SERVER_COMMANDS } from './server.ts';
-
-export type Handler = (client: Client, command: Command, f: Frame) => boolean;
+import { CLUSTER_COMMANDS } from './view.ts';
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   ping: (client, command, f) => {
@@ -53,7 +52,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   time: (client, command) => {
     const micros = Math.round((performance.timeOrigin + performance.now()) * 1000);
     const seconds = Math.floor(micros / 1e6);
-    return client.say(command, array([bulkString(String(seconds)), bulkString(String(micros - seconds * 1e6))]));
+    return client.say(
+      command,
+      array([bulkString(String(seconds)), bulkString(String(micros - seconds * 1e6))]),
+    );
   },
   ...CLIENT_COMMANDS,
   ...CLUSTER_COMMANDS,
@@ -66,4 +68,3 @@ export function atTheDoor(client: Client, command: Command, f: Frame): boolean {
   if (handler !== undefined) return handler(client, command, f);
   return client.refuse(command, errors.unsupported(command.name, 'it is not served yet'));
 }
-

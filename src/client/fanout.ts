@@ -23,7 +23,11 @@ export function splitBySlot(client: Client, command: Command, f: Frame): boolean
   if (!client.settled) for (let p = 0; p < plan.count; p++) if (client.mustWait(plan.slot[p]!)) return false;
   const whole = new Gathered(client, command, false, (replies) => mergeSplit(plan, command, replies));
   const several = plan.keys === plan.count ? undefined : severalKeys(plan);
-  whole.expect(plan.count, (p) => plan.slot[p]!, (p) => several !== undefined && several[p]! > 1);
+  whole.expect(
+    plan.count,
+    (p) => plan.slot[p]!,
+    (p) => several !== undefined && several[p]! > 1,
+  );
   client.replies.push(whole);
   const { bytes, from, to } = plan;
   for (let p = 0; p < plan.count; p++) whole.parts[p]!.start(bytes, from[p]!, to[p]!);
@@ -43,11 +47,19 @@ export function fanOut(client: Client, command: Command, f: Frame): boolean {
   const { cluster } = client;
   const bytes = f.bytes as Buffer;
   const slots = cluster.shardSlots();
-  const replicas = command.route === ROUTE.allNodes ? cluster.allNodes().filter(({ primary }) => !primary) : [];
-  const names = [...slots.map((slot) => cluster.primaries[cluster.slots[slot]!]!.address), ...replicas.map(({ node }) => node.address)];
+  const replicas =
+    command.route === ROUTE.allNodes ? cluster.allNodes().filter(({ primary }) => !primary) : [];
+  const names = [
+    ...slots.map((slot) => cluster.primaries[cluster.slots[slot]!]!.address),
+    ...replicas.map(({ node }) => node.address),
+  ];
   if (names.length === 0) return client.refuse(command, errors.notReady('no shard is known'));
   const whole = new Gathered(client, command, true, (replies) => mergeFanOut(command, replies, names));
-  whole.expect(names.length, (i) => slots[i] ?? FIXED, () => true);
+  whole.expect(
+    names.length,
+    (i) => slots[i] ?? FIXED,
+    () => true,
+  );
   client.replies.push(whole);
   slots.forEach((_, i) => {
     whole.parts[i]!.start(bytes, f.from, f.to);
@@ -64,7 +76,9 @@ export function askKeys(client: Client, command: Command, f: Frame): boolean {
   return client.workOut(command, async () => {
     const any = client.cluster.anySlot(client.session.id);
     const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
-    const found = parseReply(await Question.ask(client, any, encodeCommand(['COMMAND', 'GETKEYS', ...words]), true));
+    const found = parseReply(
+      await Question.ask(client, any, encodeCommand(['COMMAND', 'GETKEYS', ...words]), true),
+    );
     if (!Array.isArray(found)) return Question.ask(client, any, args.request, false);
     const slot = slotOfFound(found as Buffer[]);
     return slot < 0 ? errors.crossSlot() : Question.ask(client, slot, args.request, false);
@@ -88,4 +102,3 @@ function slotOfFound(keys: Buffer[]): number {
   list.at = at;
   return slotOfAll({ bytes, starts, ends, argc: keys.length }, list);
 }
-

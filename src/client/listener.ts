@@ -10,6 +10,7 @@ import { maxClients } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { Client } from './client.ts';
 import type { Context } from './context.ts';
+import { elsewhere } from './routes.ts';
 
 const READ_BYTES = 65536;
 const BACKLOG = 4096;
@@ -21,7 +22,13 @@ export type Door = { readonly host: string; readonly port: number } | { readonly
 export function listen(door: Door, context: Context, shared: boolean): Promise<Server> {
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   const { keepAlive } = context.config.link;
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAlive });
+  const server = createServer({
+    allowHalfOpen: true,
+    pauseOnConnect: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: keepAlive,
+  });
   server.on('connection', (socket) => accept(context, socket, buffer));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -48,7 +55,7 @@ function accept(context: Context, accepted: Socket, buffer: Buffer): void {
   totals[TOTAL.clientsTotal]! += 1;
   let client: Client | undefined;
   const socket = withBuffer(accepted, buffer, (length) => client!.read(buffer, length));
-  client = new Client(context, socket ?? accepted);
+  client = new Client(context, socket ?? accepted, elsewhere);
   context.clients.set(client.session.id, client);
   if (socket === undefined) {
     accepted.on('data', (chunk: Buffer) => client.read(chunk, chunk.length));

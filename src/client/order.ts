@@ -58,7 +58,14 @@ export class Order {
     let behind = false;
     for (let place = this.replies.front; place !== undefined; place = place.next) {
       for (const other of callsOf(place)) {
-        if (behind && !other.reads && !other.settled && other.node !== undefined && (other.slot === call.slot || other.slot < 0)) return true;
+        if (
+          behind &&
+          !other.reads &&
+          !other.settled &&
+          other.node !== undefined &&
+          (other.slot === call.slot || other.slot < 0)
+        )
+          return true;
         behind ||= other === call;
       }
     }

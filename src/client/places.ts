@@ -2,9 +2,9 @@
 //
 // Each node's one table is walked to its end before the next one's. A key is missed when its slot goes to a
 // node that has been walked, or is being walked, from one that has not been: so the cursor's tag tells which
-// slots are behind the walk and which are under it, and which process the node is. When one of these is no
-// longer so, the walk begins anew: keys come twice, and none is missed. While slots keep being moved, a walk
-// over older servers therefore has no end.
+// slots are behind the walk, which are under it and which of these are leaving, and which process the node is.
+// When one of these is no longer so, the walk begins anew: keys come twice, and none is missed. While slots
+// keep being moved, a walk over older servers therefore has no end.
 //
 // The end is given only when every node says that it owns what the map says, and with what has left the
 // nodes for slots that are still on the move.
@@ -14,8 +14,8 @@ import { NO_SHARD, SLOTS, type Topology } from '../cluster/topology.ts';
 import { askFor, type Cursor, nextPlace, tagOf } from '../command/cursor.ts';
 import { matchesGlob } from '../command/glob.ts';
 import { ServerError } from './asker.ts';
-import { processOf, remember, type ScanCall, type Step, scanNode, tooLarge } from './step.ts';
 import type { Standing } from './standing.ts';
+import { type ScanCall, type Step, scanNode, tooLarge } from './step.ts';
 import { Again, type Survey } from './survey.ts';
 
 /** Keys of one open slot that are listed at once. */
@@ -28,42 +28,48 @@ export async function walkPlaces(survey: Survey, call: ScanCall, cursor: Cursor)
   const { topology } = survey;
   const { order, traces } = placesOf(topology);
   const only = call.slot < 0 ? -1 : order.indexOf(topology.slots[call.slot]!);
-  let place = cursor.form === 'place' ? cursor.at : 0;
-  let from: Cursor = { form: 'place', at: place, dict: cursor.form === 'place' ? cursor.dict : 0, tag: cursor.tag };
-  if (place >= order.length || (only >= 0 && place !== only)) from = startOf((place = Math.max(only, 0)));
+  const first = Math.max(only, 0);
+  const last = only < 0 ? order.length - 1 : only;
+  const fits = cursor.form === 'place' && first <= cursor.at && cursor.at <= last;
+  let from = fits ? cursor : startOf(first);
   let keys: Buffer[] = [];
-  const met: Standing[] = [];
   for (;;) {
+    const place = from.at;
     const node = primaryOf(survey, order[place]!);
-    const process = await processOf(survey, node);
+    const reply = await scanNode(survey, call, node, String(from.dict));
+    // Each step goes through all of the node's slots, so each is checked.
+    const standing = await survey.standingOf(node);
+    mustAgree(standing, topology, order[place]!);
+    if (survey.topology !== topology) throw new Again('slots have moved');
     traces[place] ??= traceOf(topology, order, place);
-    const tag = tagOf(`${process} ${traces[place]}`);
-    const ask = askFor(from, tag);
-    if (ask === '0' && from.dict !== 0 && only < 0 && place > 0) {
-      from = startOf((place = 0));
+    const tag = tagOf(`${standing.process} ${traces[place]} ${[...standing.leaving.keys()]}`);
+    if (askFor(from, tag) !== String(from.dict)) {
+      from = startOf(first);
       continue;
     }
-    const reply = await scanNode(survey, call, node, ask);
     keys = keys.concat(reply.keys);
     if (reply.cursor !== '0') {
       return { keys, next: nextPlace(reply.cursor, place, order.length, tag) ?? tooLarge(), ended: false };
     }
-    const standing = await survey.standingOf(node);
-    if (remember(node, standing.process) !== process) throw new Again(`${node.address} has been started anew`);
-    met.push(standing);
-    if (survey.topology !== topology) throw new Again('slots have moved');
-    if (only >= 0 || place + 1 === order.length) break;
-    from = startOf(++place);
+    if (place === last) break;
+    from = startOf(place + 1);
   }
-  const standings = only >= 0 ? met : await Promise.all(order.map((shard) => survey.standingOf(primaryOf(survey, shard))));
-  for (const [i, standing] of standings.entries()) {
-    const shard = order[only >= 0 ? only : i]!;
-    if (!topology.slots.every((owner, slot) => (owner === shard) === (standing.owned[slot] === 1))) throw new Again('slots have moved');
+  for (const shard of only < 0 ? order : [order[only]!]) {
+    const standing = await survey.standingOf(primaryOf(survey, shard));
+    mustAgree(standing, topology, shard);
     for (const [slot, heir] of standing.leaving) {
-      if (call.slot < 0 || call.slot === slot) keys = keys.concat(await movedKeys(survey, call, slot, survey.nodeOf(heir)));
+      if (call.slot >= 0 && call.slot !== slot) continue;
+      keys = keys.concat(await movedKeys(survey, call, slot, survey.nodeOf(heir)));
     }
   }
   return { keys, next: '0', ended: true };
+}
+
+/** The node must own what the map says that its shard does. */
+function mustAgree({ owned }: Standing, { slots }: Topology, shard: number): void {
+  for (let slot = 0; slot < SLOTS; slot++) {
+    if ((slots[slot] === shard) !== (owned[slot] === 1)) throw new Again('slots have moved');
+  }
 }
 
 interface Places {
@@ -110,7 +116,8 @@ function startOf(place: number): Cursor {
 /** The keys of an open slot that have come to `heir`, as the pattern and the type choose them. */
 async function movedKeys(survey: Survey, call: ScanCall, slot: number, heir: Node): Promise<Buffer[]> {
   const all = (await survey.own.value(heir, ['CLUSTER', 'GETKEYSINSLOT', slot, MOST_MOVED])) as Buffer[];
-  if (all.length === MOST_MOVED) throw new ServerError(`ERR slotless: slot ${slot} is being moved, and has too many keys to be listed`);
+  if (all.length === MOST_MOVED)
+    throw new ServerError(`ERR slotless: slot ${slot} is being moved, and has too many keys to be listed`);
   const { pattern, type } = call;
   const named = pattern === undefined ? all : all.filter((key) => matchesGlob(pattern, key));
   const keys: Buffer[] = [];

@@ -7,8 +7,8 @@
 //   places: | GET a (waits) | GET b (done, held) | MGET (waits) |
 //             ^ front: its reply passes straight through to the outbox
 
-import { copyBytes } from '../resp/copy.ts';
 import { adoptSlab, SLAB_BYTES, type Slab, takeSlab } from '../cluster/slab.ts';
+import { copyBytes } from '../resp/copy.ts';
 import { DIRECT_BYTES, type Outbox } from './outbox.ts';
 
 /** A command's place in the order of replies. */

@@ -9,8 +9,25 @@ import type { Node } from '../cluster/node.ts';
 import type { Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
 import { FLAG } from '../command/command.ts';
-import type { Client } from './client.ts';
 import type { Place } from './replies.ts';
+
+/** The client's side of a command: what takes its replies. */
+export interface Downstream extends Caller {
+  readonly closed: boolean;
+  /** The whole reply for a place. `since` in `turn.micros`. */
+  answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void;
+  /** The next bytes of a long one. */
+  answerPiece(
+    place: Place,
+    command: Command,
+    since: number,
+    bytes: Buffer,
+    from: number,
+    to: number,
+    last: boolean,
+  ): void;
+  close(reason: string): void;
+}
 
 export function onlyReads(command: Command): boolean {
   return (command.flags & (FLAG.readonly | FLAG.mayReplicate)) === FLAG.readonly;
@@ -24,10 +41,10 @@ export class Request extends Call implements Place {
   heldTo = 0;
   pieces: Buffer[] | undefined = undefined;
 
-  declare readonly caller: Client;
+  declare readonly caller: Downstream;
   private readonly command: Command;
 
-  constructor(client: Client, command: Command, slot: number, loose: boolean) {
+  constructor(client: Downstream, command: Command, slot: number, loose: boolean) {
     super(client, slot, onlyReads(command), loose);
     this.command = command;
   }
@@ -59,14 +76,14 @@ export class Gathered implements Place {
   /** Its parts together touch every slot. */
   readonly wide: boolean;
 
-  private readonly client: Client;
+  private readonly client: Downstream;
   private readonly command: Command;
   private readonly since: number;
   private readonly merge: Merge;
   private readonly replies: Buffer[] = [];
   private missing = 0;
 
-  constructor(client: Client, command: Command, wide: boolean, merge: Merge) {
+  constructor(client: Downstream, command: Command, wide: boolean, merge: Merge) {
     this.client = client;
     this.wide = wide;
     this.command = command;
@@ -78,7 +95,8 @@ export class Gathered implements Place {
   expect(count: number, slotOf: (index: number) => number, loose: (index: number) => boolean): void {
     const reads = onlyReads(this.command);
     this.missing = count;
-    for (let i = 0; i < count; i++) this.parts.push(new Part(this.client, this, i, slotOf(i), reads, loose(i)));
+    for (let i = 0; i < count; i++)
+      this.parts.push(new Part(this.client, this, i, slotOf(i), reads, loose(i)));
   }
 
   collect(index: number, reply: Buffer): void {
@@ -95,7 +113,14 @@ export class Part extends Call {
   private readonly index: number;
   private pieces: Buffer[] | undefined = undefined;
 
-  constructor(client: Client, whole: Gathered, index: number, slot: number, reads: boolean, loose: boolean) {
+  constructor(
+    client: Downstream,
+    whole: Gathered,
+    index: number,
+    slot: number,
+    reads: boolean,
+    loose: boolean,
+  ) {
     super(client, slot, reads, loose);
     this.whole = whole;
     this.index = index;
@@ -144,7 +169,8 @@ export class Question extends Call {
   /** Asks one node, or the owner of a slot; resolves with the raw reply, an error reply too. */
   static ask(caller: Caller, whom: number | Node, request: Buffer, reads: boolean): Promise<Buffer> {
     return new Promise((resolve) => {
-      if (typeof whom === 'number') new Question(caller, whom, reads, resolve).start(request, 0, request.length);
+      if (typeof whom === 'number')
+        new Question(caller, whom, reads, resolve).start(request, 0, request.length);
       else new Question(caller, FIXED, reads, resolve).startAt(whom, request, 0, request.length);
     });
   }

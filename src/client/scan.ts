@@ -10,8 +10,8 @@
 import { type Arguments, equalsIgnoreCase, toInteger } from '../command/arguments.ts';
 import type { Command } from '../command/command.ts';
 import { type Cursor, decodeCursor, slotOfPattern } from '../command/cursor.ts';
-import type { Frame } from '../resp/request.ts';
 import * as errors from '../resp/errors.ts';
+import type { Frame } from '../resp/request.ts';
 import { array, bulk, bulkString } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import { walkPlaces } from './places.ts';
@@ -36,7 +36,9 @@ export function scan(client: Client, command: Command, f: Frame): boolean {
   const from = (cursor.form === 'slot') === bySlot ? cursor : START;
   return client.workOut(command, () =>
     Survey.with(client, async (survey) => {
-      const { keys, next } = bySlot ? await walkOn(survey, call, from) : await survey.persist(() => walkPlaces(survey, call, from));
+      const { keys, next } = bySlot
+        ? await walkOn(survey, call, from)
+        : await survey.persist(() => walkPlaces(survey, call, from));
       return array([bulkString(next), array(keys.map(bulk))]);
     }),
   );
@@ -55,7 +57,13 @@ async function walkOn(survey: Survey, call: ScanCall, from: Cursor): Promise<Ste
 }
 
 function readCall(args: SavedArguments): ScanCall {
-  const call = { options: wordsFrom(args, 2), count: DEFAULT_COUNT, pattern: undefined as Buffer | undefined, type: undefined as string | undefined, slot: -1 };
+  const call = {
+    options: wordsFrom(args, 2),
+    count: DEFAULT_COUNT,
+    pattern: undefined as Buffer | undefined,
+    type: undefined as string | undefined,
+    slot: -1,
+  };
   for (let i = 2; i + 1 < args.argc; i += 2) {
     if (equalsIgnoreCase(args, i, 'count')) call.count = toInteger(args, i + 1) ?? DEFAULT_COUNT;
     else if (equalsIgnoreCase(args, i, 'type')) call.type = args.text(i + 1).toLowerCase();

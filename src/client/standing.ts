@@ -30,7 +30,7 @@ export class Standing {
   static read(nodes: string, info: string): Standing | undefined {
     const lines = nodes.split('\n').map((line) => line.split(' '));
     const own = lines.find(([, , flags]) => flags?.split(',').includes('myself'));
-    const runId = /^run_id:(\w+)/m.exec(info)?.[1];
+    const runId = runIdOf(info);
     if (own === undefined || runId === undefined) return undefined;
     const owned = new Uint8Array(SLOTS);
     const leaving = new Map<number, string>();
@@ -59,6 +59,11 @@ export class Standing {
       }),
     )?.[0];
   }
+}
+
+/** From a reply of INFO server. */
+export function runIdOf(info: string): string | undefined {
+  return /^run_id:(\w+)/m.exec(info)?.[1];
 }
 
 /** `<id> <address> <flags> <primary> <ping> <pong> <epoch> <link>`, then the slots. */

@@ -26,8 +26,16 @@ export interface Step {
 }
 
 /** One SCAN of one node. */
-export async function scanNode(survey: Survey, call: ScanCall, node: Node, cursor: string): Promise<{ cursor: string; keys: Buffer[] }> {
-  const [next, keys] = (await survey.asker.value(node, ['SCAN', cursor, ...call.options])) as [Buffer, Buffer[]];
+export async function scanNode(
+  survey: Survey,
+  call: ScanCall,
+  node: Node,
+  cursor: string,
+): Promise<{ cursor: string; keys: Buffer[] }> {
+  const [next, keys] = (await survey.asker.value(node, ['SCAN', cursor, ...call.options])) as [
+    Buffer,
+    Buffer[],
+  ];
   return { cursor: String(next), keys };
 }
 

@@ -7,10 +7,11 @@
 
 import type { Node } from '../cluster/node.ts';
 import type { Topology } from '../cluster/topology.ts';
+import { probeKey } from '../command/probe.ts';
 import * as errors from '../resp/errors.ts';
 import { Asker, ServerError } from './asker.ts';
 import type { Client } from './client.ts';
-import { Standing } from './standing.ts';
+import { runIdOf, Standing } from './standing.ts';
 
 /** Thrown by work that is to be done again, the map having been found wrong. */
 export class Again extends Error {}
@@ -34,7 +35,9 @@ export class Survey {
   }
 
   static with<T>(client: Client, work: (survey: Survey) => Promise<T>): Promise<T> {
-    return Asker.with(client, (asker) => Asker.asProxy(client, (own) => work(new Survey(client, asker, own))));
+    return Asker.with(client, (asker) =>
+      Asker.asProxy(client, (own) => work(new Survey(client, asker, own))),
+    );
   }
 
   get topology(): Topology {
@@ -47,11 +50,13 @@ export class Survey {
       try {
         return await work();
       } catch (error) {
-        const passing = error instanceof Again || (error instanceof ServerError && PASSING.test(error.message));
+        const passing =
+          error instanceof Again || (error instanceof ServerError && PASSING.test(error.message));
         if (!passing) throw error;
         const now = performance.now();
         if (this.deadline === 0) this.deadline = now + this.holdFor;
-        if (now > this.deadline) throw error instanceof Again ? new ServerError(unsettled(error.message)) : error;
+        if (now > this.deadline)
+          throw error instanceof Again ? new ServerError(unsettled(error.message)) : error;
         this.own.cluster.ask(error.message);
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
@@ -74,6 +79,23 @@ export class Survey {
     const standing = Standing.read(String(nodes), String(info));
     if (standing === undefined) throw new ServerError('ERR slotless: a node does not say which slots it has');
     return standing;
+  }
+
+  /**
+   * Whether the node is still the same process, and has the slots wholly: cheaper than its standing, where they
+   * are few. False where that is not certain.
+   */
+  async isWhole(node: Node, process: string, from: number, to: number): Promise<boolean> {
+    const probes = Array.from({ length: to - from + 1 }, (_, i) => ['MEMORY', 'USAGE', probeKey(from + i)]);
+    try {
+      const [info, ...sizes] = await Promise.all(
+        [['INFO', 'server'], ...probes].map((words) => this.own.value(node, words)),
+      );
+      return process.endsWith(` ${runIdOf(String(info))}`) && sizes.every((size) => size === null);
+    } catch (error) {
+      if (error instanceof ServerError) return false;
+      throw error;
+    }
   }
 
   /** The node's standing, which must have it own the slot: else the map is corrected and Again thrown. */

@@ -20,9 +20,11 @@ import { slotOf } from '../command/slot.ts';
 import * as errors from '../resp/errors.ts';
 import { COMMAND, type Frame, frame, VIOLATION } from '../resp/request.ts';
 import { command as encodeCommand } from '../resp/write.ts';
-import type { Client } from './client.ts';
 import { askOnce } from './asker.ts';
-import { Spoken } from './request.ts';
+import type { Context } from './context.ts';
+import type { Input } from './input.ts';
+import type { Replies } from './replies.ts';
+import { type Downstream, Spoken } from './request.ts';
 
 const MINUS = 45;
 const RETRY = 50;
@@ -30,10 +32,29 @@ const CRLF = Buffer.from('\r\n');
 const ASKING = encodeCommand(['ASKING']);
 const SWALLOW: Pending = { reply() {}, piece() {}, lost() {} };
 
+/** The client that uploads. */
+export interface Uploader extends Downstream {
+  readonly context: Context;
+  readonly input: Input;
+  readonly replies: Replies;
+  /** Nothing of it is under way. */
+  readonly settled: boolean;
+  /** Look again whether the upload is ready. */
+  wake(): void;
+  /** Read no more before it is. */
+  waitForUpload(): void;
+  /** All of the command is there; what follows waits for its reply. */
+  waitForReply(): void;
+  /** The command is done. */
+  uploaded(): void;
+  /** The client has broken the protocol. */
+  violate(f: Frame): void;
+}
+
 type Phase = 'settling' | 'finding' | 'passing' | 'discarding' | 'waiting' | 'done';
 
 export class Upload implements Pending {
-  private readonly client: Client;
+  private readonly client: Uploader;
   private readonly command: Command;
   private readonly frame: Frame;
   private readonly place = new Spoken();
@@ -48,7 +69,7 @@ export class Upload implements Pending {
   private passed = 0;
   private early: Buffer | undefined;
 
-  constructor(client: Client, command: Command, f: Frame) {
+  constructor(client: Uploader, command: Command, f: Frame) {
     this.client = client;
     this.command = command;
     this.frame = f;
@@ -262,4 +283,5 @@ export class Upload implements Pending {
   }
 }
 
-const MOVED_AWAY = 'TRYAGAIN slotless: the slot has moved while the command was being passed on; it was not executed';
+const MOVED_AWAY =
+  'TRYAGAIN slotless: the slot has moved while the command was being passed on; it was not executed';

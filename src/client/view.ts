@@ -1,3 +1,3 @@
-import type { Handler } from './door.ts';
+import type { Handler } from './handler.ts';
 
 export const CLUSTER_COMMANDS: Readonly<Record<string, Handler>> = {};

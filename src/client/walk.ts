@@ -1,17 +1,16 @@
 // SCAN's walk over servers with the slot in their cursors: one step of it.
 //
 // The invariant: the client's cursor passes a slot only when all keys of it that were there throughout have been
-// given. So a step that leaves a slot behind is checked by asking the node for its standing: a slot that it
-// did not own is asked again of its owner; of one that is being moved, what has left already is asked of the
-// node it goes to. A step that stays within its slot needs no check, since the one that leaves it has it.
+// given. So each step is checked behind: a slot that turns out not to be the node's own is asked of its owner;
+// of one that is being moved, what has left already is asked of the node it goes to.
 //
 //   slots  100 ... 200 ... 300          200 is leaving A for B
 //   at A   [-------x]                   A's keys of 200 and, behind them, B's
 //   at B           [x]                  the cursor's tag says where a walk within 200 stands: A's or B's
 //   at A             [-----]
 //
-// Keys may leave A while it is walked, so B comes after A; keys that go back to A, as the move was called off,
-// make the slot be walked anew.
+// Keys may leave A while it is walked, so B comes after A. Keys that go back to A, as the move was called off,
+// make the slot be walked anew: so the tag at A tells too whether the slot was being moved.
 
 import type { Node } from '../cluster/node.ts';
 import { SLOTS } from '../cluster/topology.ts';
@@ -21,6 +20,8 @@ import { Again, type Survey } from './survey.ts';
 
 /** Dict parts from here on leave no room for the tag. */
 const TAGGED = 2 ** 26;
+/** Slots up to which it is cheaper to ask of each than for the node's whole standing. */
+const FEW = 8;
 
 /** Asks one node on from a cursor. Throws Again where the map was wrong. */
 export async function walkSlots(survey: Survey, call: ScanCall, cursor: Cursor): Promise<Step> {
@@ -30,51 +31,80 @@ export async function walkSlots(survey: Survey, call: ScanCall, cursor: Cursor):
   const walkEnd = call.slot >= 0 ? call.slot : SLOTS - 1;
   const node = survey.ownerOf(slot);
   let process = await processOf(survey, node);
+  let heir: string | undefined;
   if (cursor.tag >= 0 && cursor.tag !== tagOf(process)) {
     const standing = await survey.ownerStanding(node, slot);
     process = remember(node, standing.process);
-    const heir = standing.leaving.get(slot);
-    if (heir !== undefined && cursor.tag !== tagOf(process) && cursor.tag === tagOf(await processOf(survey, survey.nodeOf(heir)))) {
-      const rest = await walkMoved(survey, call, node, slot, heir, cursor.dict);
-      return { ...rest, next: rest.next ?? (slot < walkEnd ? String(slot + 1) : '0') };
+    heir = standing.leaving.get(slot);
+    if (heir !== undefined && cursor.tag !== openTag(process, heir)) {
+      if (cursor.tag === tagOf(await processOf(survey, survey.nodeOf(heir)))) {
+        const rest = await walkMoved(survey, call, node, slot, heir, cursor.dict);
+        return { ...rest, next: rest.next ?? (slot < walkEnd ? String(slot + 1) : '0') };
+      }
+      heir = undefined;
     }
   }
 
-  const tag = tagOf(process);
+  const tag = heir === undefined ? tagOf(process) : openTag(process, heir);
   const reply = await scanNode(survey, call, node, askFor(cursor, tag));
-  if (isWithin(reply.cursor, slot)) {
-    return { keys: reply.keys, next: nextCursor(reply.cursor, slot, slot, tag) ?? tooLarge(), ended: false };
+  const at = Number(reply.cursor) % SLOTS;
+  const reached = reply.cursor === '0' || at < slot ? SLOTS : at;
+  if (heir === undefined && reached <= walkEnd && reached - slot <= FEW) {
+    const whole = await survey.isWhole(node, process, slot, Math.max(slot, reached - 1));
+    if (whole)
+      return {
+        keys: reply.keys,
+        next: nextCursor(reply.cursor, slot, reached, tag) ?? tooLarge(),
+        ended: false,
+      };
   }
+
   const standing = await survey.ownerStanding(node, slot);
   if (remember(node, standing.process) !== process) throw new Again(`${node.address} has been started anew`);
+  const leaving = standing.leaving.get(slot);
+  if (heir !== undefined && heir !== leaving) throw new Again(`the move of slot ${slot} has been called off`);
   const runEnd = Math.min(standing.runEnd(slot), walkEnd);
-  const next = nextCursor(reply.cursor, slot, runEnd, tag, walkEnd) ?? tooLarge();
-  const reached = Number(reply.cursor) % SLOTS;
-  const ended = reply.cursor === '0' || reached < slot || reached > runEnd;
+  const nextTag = reached === slot && leaving !== undefined ? openTag(process, leaving) : tagOf(process);
+  const next = nextCursor(reply.cursor, slot, runEnd, nextTag, walkEnd) ?? tooLarge();
+  const ended = reached > runEnd;
   const last = ended ? runEnd : reached - 1;
   const open = firstWithin(standing.leaving.keys(), slot, last);
   if (open === undefined) return { keys: reply.keys, next, ended };
 
   const moved = await walkMoved(survey, call, node, open, standing.leaving.get(open)!, 0);
   const keys = reply.keys.concat(moved.keys);
-  if (moved.next !== undefined) return { keys, next: moved.next, ended: false };
+  if (moved.next !== undefined) return { keys, next: moved.next, ended: moved.ended };
   return open < last ? { keys, next: String(open + 1), ended: true } : { keys, next, ended };
 }
 
+/** Of a cursor within a slot that is leaving for another node. */
+function openTag(process: string, heir: string): number {
+  return tagOf(`${process} ${heir}`);
+}
+
 /** As much of a slot as has left its owner for another node already. `next` is undefined when that is all. */
-async function walkMoved(survey: Survey, call: ScanCall, owner: Node, slot: number, heir: string, from: number) {
+async function walkMoved(
+  survey: Survey,
+  call: ScanCall,
+  owner: Node,
+  slot: number,
+  heir: string,
+  from: number,
+) {
   const node = survey.nodeOf(heir);
   const process = await processOf(survey, node);
   const tag = tagOf(process);
-  const ownerTag = tagOf(await processOf(survey, owner));
+  const ownerProcess = await processOf(survey, owner);
+  const clear = tag !== tagOf(ownerProcess) && tag !== openTag(ownerProcess, heir);
   let keys: Buffer[] = [];
   for (let dict = from; ; ) {
     const reply = await scanNode(survey, call, node, String(dict * SLOTS + slot));
     keys = keys.concat(reply.keys);
     if (!isWithin(reply.cursor, slot)) break;
     dict = Math.floor(Number(reply.cursor) / SLOTS);
-    // Where the tag can't tell the two nodes apart the walk here is not interrupted.
-    if (dict < TAGGED && tag !== ownerTag) return { keys, next: nextCursor(reply.cursor, slot, slot, tag), ended: false };
+    // Where the tag can't tell the two nodes apart, the walk here is not interrupted.
+    if (dict < TAGGED && clear)
+      return { keys, next: nextCursor(reply.cursor, slot, slot, tag), ended: false };
   }
   const standing = await survey.standingOf(node);
   if (remember(node, standing.process) !== process) throw new Again(`${node.address} has been started anew`);

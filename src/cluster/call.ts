@@ -188,7 +188,9 @@ export abstract class Call implements Pending, Waiting {
     const length = this.to - this.from;
     this.node = node;
     const link = node.link(this.caller.lane);
-    const slab = asking ? link.sendAsking(this, old.bytes, this.from, this.to) : link.send(this, old.bytes, this.from, this.to);
+    const slab = asking
+      ? link.sendAsking(this, old.bytes, this.from, this.to)
+      : link.send(this, old.bytes, this.from, this.to);
     this.slab = slab;
     this.to = slab.used;
     this.from = slab.used - length;
@@ -219,7 +221,8 @@ export abstract class Call implements Pending, Waiting {
       cluster.gates.delay(this);
       return true;
     }
-    if (kind === DOWN || kind === READONLY) cluster.ask(bytes.toString('latin1', from + 1, Math.min(to - 2, from + 80)));
+    if (kind === DOWN || kind === READONLY)
+      cluster.ask(bytes.toString('latin1', from + 1, Math.min(to - 2, from + 80)));
     this.hold();
     return true;
   }
@@ -233,7 +236,8 @@ export abstract class Call implements Pending, Waiting {
     const host = target.host === '' ? this.node!.host : target.host;
     cluster.counters.totals[kind === MOVED ? TOTAL.redirectsMoved : TOTAL.redirectsAsk]! += 1;
     this.caller.callLoose(this);
-    const node = kind === MOVED ? cluster.moved(target.slot, host, target.port) : cluster.nodeAt(host, target.port);
+    const node =
+      kind === MOVED ? cluster.moved(target.slot, host, target.port) : cluster.nodeAt(host, target.port);
     if ((this.troubled().redirects > IMMEDIATE && kind === MOVED) || cluster.gates.holdsBack(this)) {
       this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
       this.hold();

@@ -4,8 +4,8 @@
 // asks for a new one. Nodes outlive maps: one that is in the next map keeps its links, one that is in none is
 // closed when nothing is pending on it.
 
-import type { Counters } from '../telemetry/counters.ts';
 import { command } from '../resp/write.ts';
+import type { Counters } from '../telemetry/counters.ts';
 import { Gates } from './gate.ts';
 import type { Greeting, Link, LinkOwner } from './link.ts';
 import { addressOf, type Lane, Node, type NodeOptions } from './node.ts';
@@ -56,7 +56,12 @@ export class Cluster implements LinkOwner {
     this.counters = counters;
     this.events = events;
     const { holdFor, requestTimeout, maxPending, maxPendingBytes } = options;
-    const limits = { holdFor, tryAgainFor: requestTimeout, maxCommands: maxPending, maxBytes: maxPendingBytes };
+    const limits = {
+      holdFor,
+      tryAgainFor: requestTimeout,
+      maxCommands: maxPending,
+      maxBytes: maxPendingBytes,
+    };
     this.gates = new Gates(limits, () => this.turn.tick());
     this.timer = setInterval(() => this.check(), CHECK_EVERY);
   }
@@ -83,7 +88,9 @@ export class Cluster implements LinkOwner {
     this.topology = topology;
     this.slots = topology.slots;
     this.primaries = topology.shards.map(({ primary }) => this.known(primary.host, primary.port));
-    this.firstSlots = topology.shards.map((_, shard) => topology.slots.indexOf(shard)).filter((slot) => slot >= 0);
+    this.firstSlots = topology.shards
+      .map((_, shard) => topology.slots.indexOf(shard))
+      .filter((slot) => slot >= 0);
   }
 
   /** The primary that owns a slot, as far as is known. */
@@ -127,7 +134,14 @@ export class Cluster implements LinkOwner {
 
   /** The lane of a protocol version and user; `copy` spreads clients over several equal links. */
   enterLane(resp: 2 | 3, username: string, password: string, copy: number): Lane {
-    const same = this.lanes.find((lane) => lane !== undefined && lane.resp === resp && (lane as OwnLane).copy === copy && lane.username === username && (lane as OwnLane).password === password);
+    const same = this.lanes.find(
+      (lane) =>
+        lane !== undefined &&
+        lane.resp === resp &&
+        (lane as OwnLane).copy === copy &&
+        lane.username === username &&
+        (lane as OwnLane).password === password,
+    );
     const lane = same ?? this.newLane(resp, username, password, copy);
     lane.users++;
     this.unusedSince.delete(lane);
@@ -141,7 +155,15 @@ export class Cluster implements LinkOwner {
   private newLane(resp: 2 | 3, username: string, password: string, copy: number): Lane {
     const free = this.lanes.indexOf(undefined);
     const index = free >= 0 ? free : this.lanes.length;
-    const lane: OwnLane = { index, resp, username, password, copy, users: 0, handshake: greetings(resp, username, password, this.options.linkName) };
+    const lane: OwnLane = {
+      index,
+      resp,
+      username,
+      password,
+      copy,
+      users: 0,
+      handshake: greetings(resp, username, password, this.options.linkName),
+    };
     this.lanes[index] = lane;
     return lane;
   }
@@ -219,11 +241,11 @@ export function greetings(resp: 2 | 3, username: string, password: string, name:
   const encoded = (words: string[]) => command(words.map((word) => Buffer.from(word, 'latin1')));
   const may = (...words: string[]) => list.push({ bytes: encoded(words), onError: 'may' });
   const must = (...words: string[]) => list.push({ bytes: encoded(words), onError: 'must' });
-  if (username !== '' || password !== '') must(...(username === '' ? ['AUTH', password] : ['AUTH', username, password]));
+  if (username !== '' || password !== '')
+    must(...(username === '' ? ['AUTH', password] : ['AUTH', username, password]));
   if (resp === 3) must('HELLO', '3');
   if (name !== '') may('CLIENT', 'SETNAME', name);
   may('CLIENT', 'SETINFO', 'LIB-NAME', 'slotless');
   list.push({ bytes: command(['PING']), onError: 'ready' });
   return list;
 }
-

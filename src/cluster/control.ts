@@ -14,7 +14,10 @@ export interface ControlOptions {
 }
 
 /** Asks one node a few questions over a connection of their own, and closes it. Rejects on the first error. */
-export async function withControl<T>(options: ControlOptions, work: (control: Control) => Promise<T>): Promise<T> {
+export async function withControl<T>(
+  options: ControlOptions,
+  work: (control: Control) => Promise<T>,
+): Promise<T> {
   const control = new Control(options);
   try {
     if (options.password !== '' || options.username !== '') await control.ask(...login(options));
@@ -28,8 +31,13 @@ function login({ username, password }: ControlOptions): string[] {
   return username === '' ? ['AUTH', password] : ['AUTH', username, password];
 }
 
+/** A map of a thousand nodes has a few hundred kilobytes; this much is an attack or a mistake. */
+const MOST_BYTES = 67_108_864;
+
 export class Control {
   private readonly socket;
+  private readonly timeout: number;
+  private received = 0;
   private readonly waiting: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];
   private failure: Error | undefined;
 
@@ -40,9 +48,11 @@ export class Control {
       returnFatalError: (error: Error) => this.fail(error),
     });
     this.socket = connect({ host, port, noDelay: true });
-    this.socket.setTimeout(timeout, () => this.fail(new Error(`no reply within ${timeout} ms`)));
+    this.timeout = timeout;
     this.socket.on('data', (chunk: Buffer) => {
       // The parser throws on what no server sends: a length beyond an array's, nesting beyond the stack.
+      this.received += chunk.length;
+      if (this.received > MOST_BYTES) return this.fail(new Error(`more than ${MOST_BYTES} bytes of reply`));
       try {
         parser.execute(chunk);
       } catch (error) {
@@ -56,10 +66,13 @@ export class Control {
   /** The reply as nested arrays of strings and numbers; rejects with the server's error. */
   ask(...words: (string | number)[]): Promise<unknown> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
-    return new Promise((resolve, reject) => {
+    const late = () => this.fail(new Error(`no reply within ${this.timeout} ms`));
+    const timer = setTimeout(late, this.timeout);
+    const reply = new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });
       this.socket.write(command(words));
     });
+    return reply.finally(() => clearTimeout(timer));
   }
 
   close(): void {

@@ -87,7 +87,11 @@ export class Discovery {
     this.asking = false;
     const { every, jitter, minGap } = this.options;
     const soon = this.again || this.problem !== undefined;
-    this.schedule(soon ? Math.max(minGap, this.problem === undefined ? 0 : 250) : every * (1 + jitter * (2 * Math.random() - 1)));
+    this.schedule(
+      soon
+        ? Math.max(minGap, this.problem === undefined ? 0 : 250)
+        : every * (1 + jitter * (2 * Math.random() - 1)),
+    );
   }
 
   private take(next: Topology): void {
@@ -99,7 +103,12 @@ export class Discovery {
   private judge(errors: readonly string[]): void {
     const unowned = this.topology.slots.filter((shard) => shard === 0xffff).length;
     const first = errors[0] ?? '';
-    const problem = errors.length > 0 ? `no node answers: ${first}` : unowned > 0 ? `${unowned} slots have no owner` : undefined;
+    const problem =
+      errors.length > 0
+        ? `no node answers: ${first}`
+        : unowned > 0
+          ? `${unowned} slots have no owner`
+          : undefined;
     const kind = (text: string | undefined) => text?.replace(/\d+/g, '');
     const news = kind(problem) !== kind(this.problem);
     this.problem = problem;
@@ -119,7 +128,10 @@ export class Discovery {
         if (tried.has(address)) continue;
         tried.add(address);
         try {
-          const view = await viewOf({ ...this.options, host: next.host, port: next.port }, this.options.natMap);
+          const view = await viewOf(
+            { ...this.options, host: next.host, port: next.port },
+            this.options.natMap,
+          );
           views.push(view);
           // From a seed alone the others are not known yet: they are asked as well, not only the seeds.
           if (known.length === 0) for (const { nodes } of view.ranges) queue.push(...nodes);
@@ -158,11 +170,28 @@ export function rangesOfShards(reply: unknown, asked: string, nat: Nat): Range[]
   return (reply as unknown[][]).flatMap((shard) => {
     const fields = pairs(shard);
     const slots = fields.get('slots') as number[];
-    const all = (fields.get('nodes') as unknown[][]).map(pairs).filter((node) => node.get('health') !== 'fail' || node.get('role') === 'master');
-    const byRole = [...all.filter((node) => node.get('role') === 'master'), ...all.filter((node) => node.get('role') !== 'master')];
+    const all = (fields.get('nodes') as unknown[][])
+      .map(pairs)
+      .filter((node) => node.get('health') !== 'fail' || node.get('role') === 'master');
+    const byRole = [
+      ...all.filter((node) => node.get('role') === 'master'),
+      ...all.filter((node) => node.get('role') !== 'master'),
+    ];
     const healthy = byRole.filter((node, i) => i === 0 || node.get('health') === 'online');
-    const nodes = healthy.map((node) => nodeInfo(String(node.get('id')), hostOf(node.get('endpoint'), asked), Number(node.get('port') ?? node.get('tls-port')), String(node.get('hostname') ?? ''), nat));
-    return Array.from({ length: slots.length / 2 }, (_, i) => ({ from: Number(slots[2 * i]), to: Number(slots[2 * i + 1]), nodes }));
+    const nodes = healthy.map((node) =>
+      nodeInfo(
+        String(node.get('id')),
+        hostOf(node.get('endpoint'), asked),
+        Number(node.get('port') ?? node.get('tls-port')),
+        String(node.get('hostname') ?? ''),
+        nat,
+      ),
+    );
+    return Array.from({ length: slots.length / 2 }, (_, i) => ({
+      from: Number(slots[2 * i]),
+      to: Number(slots[2 * i + 1]),
+      nodes,
+    }));
   });
 }
 
@@ -171,12 +200,21 @@ export function rangesOfSlots(reply: unknown, asked: string, nat: Nat): Range[] 
   return (reply as unknown[][]).map(([from, to, ...nodes]) => ({
     from: Number(from),
     to: Number(to),
-    nodes: (nodes as unknown[][]).map(([host, port, id, extra]) => nodeInfo(String(id), hostOf(host, asked), Number(port), String(pairs((extra ?? []) as unknown[]).get('hostname') ?? ''), nat)),
+    nodes: (nodes as unknown[][]).map(([host, port, id, extra]) =>
+      nodeInfo(
+        String(id),
+        hostOf(host, asked),
+        Number(port),
+        String(pairs((extra ?? []) as unknown[]).get('hostname') ?? ''),
+        nat,
+      ),
+    ),
   }));
 }
 
 function nodeInfo(id: string, host: string, port: number, hostname: string, nat: Nat): NodeInfo {
-  if (!isPort(port) || host === '' || !isHost(host)) throw new Error(`a node is said to be at ${host}:${port}`);
+  if (!isPort(port) || host === '' || !isHost(host))
+    throw new Error(`a node is said to be at ${host}:${port}`);
   return { id, ...nat(host, port), hostname };
 }
 
@@ -192,5 +230,8 @@ function pairs(flat: unknown[]): Map<string, unknown> {
 }
 
 function shuffled<T>(list: readonly T[]): T[] {
-  return list.map((item) => ({ item, order: Math.random() })).sort((a, b) => a.order - b.order).map(({ item }) => item);
+  return list
+    .map((item) => ({ item, order: Math.random() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ item }) => item);
 }

@@ -121,8 +121,7 @@ export class Gates {
       else if (this.holdsBack(call)) {
         this.leave(call);
         this.hold(call);
-      }
-      else if (!this.trySend(call)) this.delayed.push(call);
+      } else if (!this.trySend(call)) this.delayed.push(call);
     }
     for (const [slot, gate] of this.slots) this.tryFirst(slot, gate, now);
     if (this.slots.size === 0 && this.delayed.length === 0) this.close();

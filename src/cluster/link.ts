@@ -14,9 +14,9 @@
 // dead node is asked a few times a second however many clients wait for it.
 
 import { connect, type Socket } from 'node:net';
+import { copyBytes } from '../resp/copy.ts';
 import { ReplyFramer } from '../resp/reply.ts';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
-import { copyBytes } from '../resp/copy.ts';
 import { SLAB_BYTES, type Slab, takeSlab } from './slab.ts';
 import type { Flushable, Turn } from './turn.ts';
 
@@ -126,7 +126,9 @@ export class Link implements Flushable {
   /** True when no more should be sent for now: the sender waits for `whenRoom`. */
   get full(): boolean {
     const { options } = this;
-    return this.tail - this.head >= options.maxPending || this.unflushed + this.unsent > options.maxPendingBytes;
+    return (
+      this.tail - this.head >= options.maxPending || this.unflushed + this.unsent > options.maxPendingBytes
+    );
   }
 
   /**
@@ -154,6 +156,7 @@ export class Link implements Flushable {
   /** Writes bytes of a command that is passed on while it still comes. Only on a link of one's own. */
   writeThrough(bytes: Buffer): boolean {
     this.flush();
+    this.headAt = this.turn.now;
     return this.socket?.write(bytes) ?? false;
   }
 
@@ -199,7 +202,9 @@ export class Link implements Flushable {
 
   /** True when nothing is pending and nothing is under way. */
   get quiet(): boolean {
-    return this.tail === this.head && (this.state === READY || this.state === IDLE || this.state === BACKING_OFF);
+    return (
+      this.tail === this.head && (this.state === READY || this.state === IDLE || this.state === BACKING_OFF)
+    );
   }
 
   /** Ends the link for good. What is pending is told. */
@@ -259,7 +264,10 @@ export class Link implements Flushable {
   }
 
   private write(socket: Socket, slab: Slab): void {
-    const bytes = slab.flushed === 0 && slab.used === slab.bytes.length ? slab.bytes : slab.bytes.subarray(slab.flushed, slab.used);
+    const bytes =
+      slab.flushed === 0 && slab.used === slab.bytes.length
+        ? slab.bytes
+        : slab.bytes.subarray(slab.flushed, slab.used);
     this.totals[TOTAL.bytesToNodes]! += bytes.length;
     slab.flushed = slab.used;
     socket.write(bytes);
@@ -268,7 +276,8 @@ export class Link implements Flushable {
   private lookForRoom(): void {
     const { maxPending, maxPendingBytes } = this.options;
     this.unsent = this.socket?.writableLength ?? 0;
-    if ((this.tail - this.head) * 2 <= maxPending && (this.unflushed + this.unsent) * 2 <= maxPendingBytes) this.roomAgain();
+    if ((this.tail - this.head) * 2 <= maxPending && (this.unflushed + this.unsent) * 2 <= maxPendingBytes)
+      this.roomAgain();
   }
 
   private roomAgain(): void {
@@ -352,7 +361,10 @@ export class Link implements Flushable {
     const delay = Math.min(backoffMax, backoffMin * 2 ** Math.min(this.failures++, 16));
     // The first attempt after a good connection is immediate but for a little chance: the node may be well.
     this.state = BACKING_OFF;
-    this.timer = setTimeout(() => this.again(), this.failures === 1 ? Math.random() * backoffMin : delay * (0.5 + Math.random() / 2));
+    this.timer = setTimeout(
+      () => this.again(),
+      this.failures === 1 ? Math.random() * backoffMin : delay * (0.5 + Math.random() / 2),
+    );
     this.drop(reason);
     this.owner.linkLost(this, reason);
   }
@@ -451,7 +463,8 @@ export class Link implements Flushable {
     }
     // Errors are read by whoever follows redirects, and pushes have no head of the FIFO to go to: never in pieces.
     const whole = this.state !== READY || framer.type === MINUS || framer.type === PUSH;
-    if (whole || (this.carried + size <= CARRY_BYTES && framer.bulkLeft <= CARRY_BYTES)) return this.keep(chunk, from, length);
+    if (whole || (this.carried + size <= CARRY_BYTES && framer.bulkLeft <= CARRY_BYTES))
+      return this.keep(chunk, from, length);
     if (this.head === this.flushed) return this.fail('the node sent a reply that nobody asked for');
     this.streaming = true;
     const pending = this.ring[this.head & this.mask]!;

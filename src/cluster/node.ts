@@ -37,7 +37,14 @@ export class Node {
   private readonly borrowed = new Set<Link>();
   private readonly idle = new Map<Lane, Link[]>();
 
-  constructor(host: string, port: number, options: NodeOptions, owner: LinkOwner, turn: Turn, counters: Counters) {
+  constructor(
+    host: string,
+    port: number,
+    options: NodeOptions,
+    owner: LinkOwner,
+    turn: Turn,
+    counters: Counters,
+  ) {
     this.host = host;
     this.port = port;
     this.address = addressOf(host, port);
@@ -114,7 +121,12 @@ export class Node {
 
   private newLink(lane: Lane): Link {
     const { host, port, options } = this;
-    return new Link({ ...options, host, port, handshake: lane.handshake }, this.owner, this.turn, this.counters);
+    return new Link(
+      { ...options, host, port, handshake: lane.handshake },
+      this.owner,
+      this.turn,
+      this.counters,
+    );
   }
 }
 

@@ -35,10 +35,19 @@ export interface Topology {
 /** What one node says: ranges with their nodes, the primary first. */
 export interface View {
   readonly epoch: number;
-  readonly ranges: readonly { readonly from: number; readonly to: number; readonly nodes: readonly NodeInfo[] }[];
+  readonly ranges: readonly {
+    readonly from: number;
+    readonly to: number;
+    readonly nodes: readonly NodeInfo[];
+  }[];
 }
 
-export const EMPTY: Topology = { version: 0, epoch: 0, slots: new Uint16Array(SLOTS).fill(NO_SHARD), shards: [] };
+export const EMPTY: Topology = {
+  version: 0,
+  epoch: 0,
+  slots: new Uint16Array(SLOTS).fill(NO_SHARD),
+  shards: [],
+};
 
 /** One map out of what several nodes say. The views are in no order; none gives the empty map. */
 export function reconcile(views: readonly View[], version: number): Topology {
@@ -60,13 +69,19 @@ export function reconcile(views: readonly View[], version: number): Topology {
       }
       owners.fill(index, from, to + 1);
       // The view with the highest epoch comes first, and its word on a shard's replicas counts.
-      if (view === byEpoch[0] || replicasOf[index]!.size === 0) for (const replica of replicas) replicasOf[index]!.set(replica.id, replica);
+      if (view === byEpoch[0] || replicasOf[index]!.size === 0)
+        for (const replica of replicas) replicasOf[index]!.set(replica.id, replica);
     }
     return owners;
   });
   const slots = new Uint16Array(SLOTS).fill(NO_SHARD);
   for (let slot = 0; slot < SLOTS; slot++) slots[slot] = vote(maps, slot);
-  return ordered({ version, epoch: byEpoch[0]?.epoch ?? 0, slots, shards: primaries.map((primary, i) => ({ primary, replicas: [...replicasOf[i]!.values()] })) });
+  return ordered({
+    version,
+    epoch: byEpoch[0]?.epoch ?? 0,
+    slots,
+    shards: primaries.map((primary, i) => ({ primary, replicas: [...replicasOf[i]!.values()] })),
+  });
 }
 
 function vote(maps: readonly Uint16Array[], slot: number): number {
@@ -89,7 +104,11 @@ function ordered(map: Topology): Topology {
     place.set(index, order.length);
     order.push(index);
   }
-  return { ...map, slots: map.slots.map((index) => place.get(index) ?? NO_SHARD), shards: order.map((index) => map.shards[index]!) };
+  return {
+    ...map,
+    slots: map.slots.map((index) => place.get(index) ?? NO_SHARD),
+    shards: order.map((index) => map.shards[index]!),
+  };
 }
 
 /** The map with one slot moved to the node at an address, as a MOVED says. */
@@ -103,15 +122,23 @@ export function withMoved(map: Topology, slot: number, host: string, port: numbe
   }
   slots[slot] = map.shards.length;
   // A replica that has become the primary takes its shard's slots when the next view says so; until then this one.
-  const known = map.shards.flatMap(({ replicas }) => replicas).find((node) => node.host === host && node.port === port);
+  const known = map.shards
+    .flatMap(({ replicas }) => replicas)
+    .find((node) => node.host === host && node.port === port);
   const primary = known ?? { id: '', host, port, hostname: '' };
   return { ...map, version: map.version + 1, slots, shards: [...map.shards, { primary, replicas: [] }] };
 }
 
 /** True when both say the same of every slot and node. */
 export function sameTopology(a: Topology, b: Topology): boolean {
-  if (a.shards.length !== b.shards.length || !a.slots.every((index, slot) => index === b.slots[slot])) return false;
-  const names = (map: Topology) => map.shards.map(({ primary, replicas }) => [primary, ...replicas.toSorted((x, y) => (x.id < y.id ? -1 : 1))].map((n) => `${n.id}@${n.host}:${n.port}`).join());
+  if (a.shards.length !== b.shards.length || !a.slots.every((index, slot) => index === b.slots[slot]))
+    return false;
+  const names = (map: Topology) =>
+    map.shards.map(({ primary, replicas }) =>
+      [primary, ...replicas.toSorted((x, y) => (x.id < y.id ? -1 : 1))]
+        .map((n) => `${n.id}@${n.host}:${n.port}`)
+        .join(),
+    );
   const theirs = names(b);
   return names(a).every((name, i) => name === theirs[i]);
 }

@@ -8,12 +8,12 @@
 // these are the reply; and a policy of one_succeeded is content with one.
 
 import { writeLength } from '../resp/canonical.ts';
+import { copyBytes } from '../resp/copy.ts';
 import { partFailed } from '../resp/errors.ts';
 import { skip } from '../resp/reply.ts';
 import { OK } from '../resp/write.ts';
 import { aggregate } from './aggregate.ts';
 import { type Command, RESPONSE } from './command.ts';
-import { copyBytes } from '../resp/copy.ts';
 import { headOf, NOT_AN_ARRAY } from './head.ts';
 import type { Plan } from './split.ts';
 

@@ -12,9 +12,9 @@
 // a plan keeps are plain arrays: typed ones of more than 64 bytes take five times as long to make.
 
 import { digits, writeLength } from '../resp/canonical.ts';
+import { copyBytes } from '../resp/copy.ts';
 import type { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';
-import { copyBytes } from '../resp/copy.ts';
 import { SLOTS, slotOf } from './slot.ts';
 
 export interface Plan {

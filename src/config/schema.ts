@@ -90,7 +90,12 @@ export const SCHEMA = Type.Object({
     default: [],
     description: 'commands that are refused by default and shall pass, as debug or cluster|failover',
   }),
-  requestTimeout: ms(60 * second, 100, hour, 'how long a command may wait for its reply, redirects included'),
+  requestTimeout: ms(
+    60 * second,
+    100,
+    15 * minute,
+    'how long a command may wait for its reply, redirects included',
+  ),
   redirects: Type.Object({
     max: count(16, 1, 1000, 'how often one command may be sent on by MOVED, ASK, TRYAGAIN and the like'),
   }),

@@ -19,7 +19,11 @@ interface Walk {
 }
 
 /** Walks from cursor 0 to the end; `between` is called before each further step. */
-async function walk(client: RawClient, options: Argument[] = [], between?: (step: number) => unknown): Promise<Walk> {
+async function walk(
+  client: RawClient,
+  options: Argument[] = [],
+  between?: (step: number) => unknown,
+): Promise<Walk> {
   const seen = new Map<string, number>();
   const cursors: string[] = [];
   for (let cursor = '0', step = 0; ; step++) {
@@ -94,7 +98,8 @@ for (const server of await availableServers()) {
       const shared = keys.filter((key) => key.startsWith('{shared}'));
       const { seen, cursors } = await walk(client, ['MATCH', '{shared}*', 'COUNT', 50]);
       assert.deepEqual([...seen.keys()].sort(), [...shared].sort());
-      if (server.flavour === 'valkey') for (const cursor of cursors) assert.equal(Number(cursor) % 16384, slot('{shared}'));
+      if (server.flavour === 'valkey')
+        for (const cursor of cursors) assert.equal(Number(cursor) % 16384, slot('{shared}'));
       const one = await walk(client, ['MATCH', 'key:3999', 'COUNT', 10_000]);
       assert.deepEqual([...one.seen.keys()], ['key:3999']);
     });
@@ -113,13 +118,17 @@ for (const server of await availableServers()) {
     test('a slot that is moved while it is walked is walked to its end', async () => {
       const shared = slot('{shared}');
       const seen = await walk(client, ['COUNT', 50], async (step) => {
-        if (step === 10 || step === 30) await cluster.moveSlot(shared, await otherThan((await cluster.ownerOf(shared)).port));
+        if (step === 10 || step === 30)
+          await cluster.moveSlot(shared, await otherThan((await cluster.ownerOf(shared)).port));
       });
       allSeen(seen);
       const matched = await walk(client, ['MATCH', '{shared}*', 'COUNT', 50], async (step) => {
         if (step === 5) await cluster.moveSlot(shared, await otherThan((await cluster.ownerOf(shared)).port));
       });
-      allSeen(matched, keys.filter((key) => key.startsWith('{shared}')));
+      allSeen(
+        matched,
+        keys.filter((key) => key.startsWith('{shared}')),
+      );
     });
 
     test('keys of a slot that is being moved are given from both its nodes', async () => {
@@ -160,8 +169,8 @@ for (const server of await availableServers()) {
     test('a failover in the middle of a walk hides no key', async () => {
       await cluster.settled();
       const seen = await walk(client, ['COUNT', 50], async (step) => {
-        if (step === 5) await cluster.failover((await cluster.ownerOf(0)).port);
-        if (step === 15) await cluster.failover((await cluster.ownerOf(slot('{shared}'))).port);
+        if (step === 5) await cluster.failover((await cluster.ownerOf(0)).port, 'TAKEOVER');
+        if (step === 15) await cluster.failover((await cluster.ownerOf(slot('{shared}'))).port, 'TAKEOVER');
       });
       allSeen(seen);
     });
@@ -173,8 +182,14 @@ for (const server of await availableServers()) {
       assert.equal(String(await client.call('SCAN', 0, 'COUNT', 0)), '-ERR syntax error\r\n');
       assert.equal(String(await client.call('SCAN', 0, 'COUNT')), '-ERR syntax error\r\n');
       assert.equal(String(await client.call('SCAN', 0, 'NOPE', 1)), '-ERR syntax error\r\n');
-      assert.equal(String(await client.call('SCAN', 0, 'COUNT', 'x')), '-ERR value is not an integer or out of range\r\n');
-      assert.equal(String(await client.call('SCAN')), "-ERR wrong number of arguments for 'scan' command\r\n");
+      assert.equal(
+        String(await client.call('SCAN', 0, 'COUNT', 'x')),
+        '-ERR value is not an integer or out of range\r\n',
+      );
+      assert.equal(
+        String(await client.call('SCAN')),
+        "-ERR wrong number of arguments for 'scan' command\r\n",
+      );
     });
 
     test('the rules for a user hold for its walk', async () => {
@@ -196,7 +211,10 @@ for (const server of await availableServers()) {
       const seen = await walk(client, ['COUNT', 50], async (step) => {
         if (step !== 5) return;
         await cluster.kill(owner.port);
-        await until('the replica to take over', async () => (await cluster.ownerOf(8000)).port !== owner.port);
+        await until(
+          'the replica to take over',
+          async () => (await cluster.ownerOf(8000)).port !== owner.port,
+        );
       });
       allSeen(seen);
     });

@@ -95,6 +95,7 @@ export async function play(
     for (const writer of writers) writer.stop();
     await Promise.all(runs);
     await Promise.all(writers.map((writer) => writer.readBack()));
+    await Promise.all(writers.map((writer) => writer.clear()));
     const failures = writers.flatMap(({ failure }) => failure ?? []);
     if (failures.length > 0) throw new Error(failures.join('\n'));
     return {

@@ -74,6 +74,13 @@ export class Writer {
     await this.take(0);
   }
 
+  /** Removes every key, so that the next schedule does not move them about. */
+  async clear(): Promise<void> {
+    const { keys } = this.model;
+    if (this.failure !== undefined || keys.length === 0) return;
+    await this.client.call('DEL', ...keys);
+  }
+
   close(): void {
     this.client.destroy();
   }

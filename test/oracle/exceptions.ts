@@ -29,6 +29,7 @@ export interface Compared {
 
 const SECONDS = 2;
 const MILLISECONDS = 2000;
+const MICROSECONDS = 2_000_000;
 const CLIENT_FIELDS = ['name', 'db', 'multi', 'cmd', 'user', 'resp', 'lib-name', 'lib-ver', 'flags'];
 
 export const COMPARED: readonly Compared[] = [
@@ -38,7 +39,7 @@ export const COMPARED: readonly Compared[] = [
     reason: 'the order is that of a hash table with a random seed',
   },
   {
-    calls: ['HGETALL'],
+    calls: ['HGETALL', 'CONFIG GET'],
     alike: pairsInAnyOrder,
     reason: 'the order is that of a hash table with a random seed',
   },
@@ -65,12 +66,9 @@ export const COMPARED: readonly Compared[] = [
   { calls: ['HRANDFIELD', 'ZRANDMEMBER'], alike: shaped, reason: 'chosen at random' },
   { calls: ['ACL GENPASS'], alike: shaped, reason: 'chosen at random' },
   { calls: ['TTL', 'OBJECT IDLETIME'], alike: near(SECONDS), reason: 'time goes on' },
-  { calls: ['PTTL', 'TIME', 'LASTSAVE', 'XPENDING'], alike: near(MILLISECONDS), reason: 'time goes on' },
-  {
-    calls: ['XINFO CONSUMERS'],
-    alike: near(MILLISECONDS),
-    reason: 'time goes on',
-  },
+  { calls: ['PTTL', 'LASTSAVE', 'XPENDING'], alike: near(MILLISECONDS), reason: 'time goes on' },
+  { calls: ['XINFO CONSUMERS'], alike: near(MILLISECONDS), reason: 'time goes on' },
+  { calls: ['TIME'], alike: near(MICROSECONDS), reason: 'time goes on' },
   {
     calls: ['XADD', 'XINFO STREAM'],
     alike: masked(/\b1[0-9]{12}(-[0-9]+)?\b/),
@@ -87,6 +85,178 @@ export const COMPARED: readonly Compared[] = [
     calls: ['MEMORY USAGE'],
     alike: near(64),
     reason: 'a node of a cluster keeps a few more bytes with a key',
+  },
+];
+
+export interface Otherwise {
+  /** Each on a connection of its own, after those of `before`. */
+  readonly calls: readonly string[];
+  readonly before?: readonly string[];
+  /** What the proxy answers. */
+  readonly reply: RegExp;
+  readonly reason: string;
+  /** Not to be given to a lone server, which would stop or wait. */
+  readonly proxyOnly?: true;
+}
+
+const CROSS_SLOT = /^-CROSSSLOT Keys in request don't hash to the same slot\r\n$/;
+const PENDING = /^-ERR slotless: '[a-z|]+' is not supported: .*not served yet\r\n$/;
+const REFUSED = /^-ERR slotless: '[a-z|-]+' is refused; the setting 'allow' permits it\r\n$/;
+
+export const OTHERWISE: readonly Otherwise[] = [
+  {
+    calls: [
+      'MSETNX a 1 b 2',
+      'LCS a b',
+      'BITOP AND a b c',
+      'PFCOUNT a b',
+      'PFMERGE a b',
+      'LMOVE a b LEFT LEFT',
+      'RPOPLPUSH a b',
+      'LMPOP 2 a b LEFT',
+      'SINTER a b',
+      'SUNION a b',
+      'SDIFF a b',
+      'SINTERCARD 2 a b',
+      'SINTERSTORE a b c',
+      'SUNIONSTORE {a}x a b',
+      'SDIFFSTORE a b c',
+      'SMOVE a b x',
+      'ZUNION 2 a b',
+      'ZINTER 2 a b',
+      'ZDIFF 2 a b',
+      'ZINTERCARD 2 a b',
+      'ZUNIONSTORE a 1 b',
+      'ZINTERSTORE a 2 {a}x b',
+      'ZDIFFSTORE a 1 b',
+      'ZRANGESTORE a b 0 1',
+      'ZMPOP 2 a b MIN',
+      'GEORADIUS a 1 1 1 km STORE b',
+      'GEOSEARCHSTORE a b FROMLONLAT 1 1 BYRADIUS 1 km',
+      'XREAD STREAMS a b 0 0',
+      'RENAME a b',
+      'RENAMENX a b',
+      'COPY a b',
+      'SORT a STORE b',
+      'EVAL "return 1" 2 a b',
+      'FCALL f 2 a b',
+    ],
+    reply: CROSS_SLOT,
+    reason: 'keys in several slots: only MGET MSET DEL EXISTS TOUCH UNLINK are cut',
+  },
+  {
+    calls: ['MULTI', 'EXEC', 'DISCARD', 'WATCH k', 'UNWATCH'],
+    reply: PENDING,
+    reason: 'transactions are to come',
+  },
+  {
+    calls: [
+      'BLPOP k 0.01',
+      'BRPOP k 0.01',
+      'BLMOVE {t}a {t}b LEFT LEFT 0.01',
+      'BRPOPLPUSH {t}a {t}b 0.01',
+      'BLMPOP 0.01 1 k LEFT',
+      'BZPOPMIN k 0.01',
+      'BZPOPMAX k 0.01',
+      'BZMPOP 0.01 1 k MIN',
+      'XREAD BLOCK 1 STREAMS k 0',
+      'XREADGROUP GROUP g c BLOCK 1 STREAMS k >',
+      'WAIT 0 0',
+    ],
+    reply: PENDING,
+    reason: 'blocking commands are to come',
+  },
+  {
+    calls: [
+      'SUBSCRIBE c',
+      'PSUBSCRIBE c',
+      'SSUBSCRIBE c',
+      'UNSUBSCRIBE c',
+      'PUNSUBSCRIBE c',
+      'SUNSUBSCRIBE c',
+      'PUBLISH c m',
+      'SPUBLISH c m',
+      'PUBSUB CHANNELS',
+    ],
+    reply: PENDING,
+    reason: 'pub/sub is to come',
+  },
+  { calls: ['MONITOR'], reply: PENDING, reason: 'MONITOR is to come' },
+  {
+    calls: [
+      'CLIENT REPLY ON',
+      'CLIENT PAUSE 1',
+      'CLIENT UNPAUSE',
+      'CLIENT UNBLOCK 1',
+      'CLIENT TRACKING ON',
+      'CLIENT TRACKINGINFO',
+      'CLIENT GETREDIR',
+      'CLIENT CACHING YES',
+    ],
+    reply: PENDING,
+    reason: 'CLIENT of what is to come with blocking commands, pushes and transactions',
+  },
+  {
+    calls: [
+      'SHUTDOWN',
+      'REPLICAOF NO ONE',
+      'SLAVEOF NO ONE',
+      'FAILOVER',
+      'DEBUG SLEEP 0',
+      'MIGRATE 127.0.0.1 1 k 0 1',
+      'MOVE k 1',
+      'SWAPDB 0 1',
+      'SYNC',
+      'PSYNC ? -1',
+      'REPLCONF ack 1',
+      'RESTORE-ASKING k 0 x',
+      'SCRIPT DEBUG NO',
+    ],
+    reply: REFUSED,
+    reason: 'it would stop a node, change the cluster behind the proxy, or spoil a shared link',
+    proxyOnly: true,
+  },
+  {
+    calls: ['SELECT 1'],
+    reply: /^-ERR SELECT is not allowed in cluster mode\r\n$/,
+    reason: 'a cluster has one database',
+  },
+  {
+    calls: ['COPY {t}a {t}b DB 1'],
+    reply: /^-ERR (DB index is out of range|.*cluster mode.*)\r\n$/,
+    reason: 'a cluster has one database',
+  },
+  {
+    calls: ['READONLY', 'READWRITE', 'ASKING'],
+    reply: /^\+OK\r\n$/,
+    reason: 'a client that knows clusters is served, too',
+  },
+  {
+    calls: ['CONFIG GET cluster-enabled'],
+    reply: /yes\r\n$/,
+    reason: 'CONFIG is about the servers',
+  },
+  {
+    before: ['MSET {t}l:1 2 {t}l:2 1', 'RPUSH {t}l 1 2'],
+    calls: ['SORT {t}l GET #', 'SORT {t}l BY {t}l:*', 'SORT_RO {t}l GET {t}l:*'],
+    reply: /^(-ERR (GET|BY) option of SORT denied in [Cc]luster mode|\*)/,
+    reason: 'servers in a cluster refuse most patterns of SORT',
+  },
+  {
+    calls: [`EVAL "return redis.call('GET','b')" 1 a`, `EVAL "return redis.call('MGET',KEYS[1],'b')" 1 a`],
+    reply: /^-ERR Script attempted to access (a non local key|keys that do not hash)/,
+    reason: "a script's keys must be named and lie in one slot",
+  },
+  {
+    before: ['ACL SETUSER ann on >pass ~b* +@all', 'AUTH ann pass'],
+    calls: ['MGET b1 a1', 'DEL a1 b1 b2', 'MSET b1 x a1 x'],
+    reply: /^-NOPERM slotless: part slot \d+ failed: NOPERM /,
+    reason: 'a part that failed is named',
+  },
+  {
+    calls: ['CLIENT HELP'],
+    reply: /SETNAME/,
+    reason: 'it lists what the proxy serves',
   },
 ];
 

@@ -2,22 +2,25 @@
  * The oracle: the calls of the tables, the same to a lone server and through the proxy, answered alike.
  *
  * Each sequence runs in RESP2 and in RESP3, one call after the other, and again with all its calls sent at
- * once. Replies are equal to the byte but for the rows of `exceptions.ts`.
+ * once. Replies are equal to the byte but for the rows of `exceptions.ts`; those that the proxy gives in its
+ * own way are held to what they say there.
  */
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { RawClient } from '../support/client.ts';
 import { availableServers } from '../support/servers.ts';
-import { nodeOf } from './alike.ts';
-import { COMPARED, comparedOf } from './exceptions.ts';
-import { type Both, closeStand, connectBoth, empty, openStand, type Stand } from './stand.ts';
-import { type Call, readCalls, type Sequence } from './tables.ts';
+import { everything } from './bytes.ts';
+import { COMPARED, comparedOf, OTHERWISE } from './exceptions.ts';
+import { compare, run, wordsOf } from './run.ts';
+import { type Both, closeStand, connectBoth, empty, openStand, type Stand, show } from './stand.ts';
+import { readBytes, readCall, readCalls } from './tables.ts';
 
-const REPLY_WITHIN_MS = 5000;
+const PASSWORD = 'secret';
 
-const tables = readCalls(new URL('calls/', import.meta.url));
-const calls = [...tables.values()].flat().flatMap((sequence) => sequence.calls);
+const open = readCalls(new URL('calls/', import.meta.url));
+const locked = readCalls(new URL('locked/', import.meta.url));
+const calls = [...open.values(), ...locked.values()].flat().flatMap((sequence) => sequence.calls);
 
 test('the tables hold more than 600 different calls', () => {
   const different = new Set(calls.map(({ text }) => text)).size;
@@ -36,13 +39,13 @@ for (const server of await availableServers()) {
     let control: Both<RawClient>;
 
     before(async () => {
-      stand = await openStand(server);
+      stand = await openStand({ server });
       control = await connectBoth(stand);
     });
 
     after(() => closeStand(stand));
 
-    for (const [name, sequences] of tables) {
+    for (const [name, sequences] of open) {
       for (const resp of [2, 3] as const) {
         for (const atOnce of [false, true]) {
           const how = atOnce ? 'all at once' : 'one after the other';
@@ -57,67 +60,68 @@ for (const server of await availableServers()) {
         }
       }
     }
-  });
-}
 
-/** Runs a sequence on both; what is not alike, a few lines for each call. */
-async function compare(stand: Stand, sequence: Sequence, resp: 2 | 3, atOnce: boolean): Promise<string[]> {
-  const clients = await connectBoth(stand, resp);
-  const [lone, proxy] = await Promise.all([
-    run(clients.lone, sequence.calls, atOnce),
-    run(clients.proxy, sequence.calls, atOnce),
-  ]);
-  clients.lone.destroy();
-  clients.proxy.destroy();
-  return sequence.calls.flatMap((call, i) => {
-    const [expected, found] = [lone[i] ?? Buffer.alloc(0), proxy[i] ?? Buffer.alloc(0)];
-    if (expected.equals(found)) return [];
-    if (comparedOf(wordsOf(call))?.alike(nodeOf(expected), nodeOf(found))) return [];
-    return [`${call.at}: ${call.text}\n    alone: ${show(expected)}\n    proxy: ${show(found)}`];
-  });
-}
-
-/** The replies of a sequence's calls. A call that needs a kept reply waits for all before it. */
-async function run(client: RawClient, calls: readonly Call[], atOnce: boolean): Promise<Buffer[]> {
-  const kept = new Map<string, Buffer>();
-  const replies: Promise<Buffer>[] = [];
-  for (const [i, call] of calls.entries()) {
-    const waits = !atOnce || call.words.some((word) => 'kept' in word);
-    if (waits || i === 0) {
-      await Promise.all(replies);
-      for (const [j, reply] of (await Promise.all(replies)).entries()) {
-        const name = calls[j]?.keep;
-        if (name !== undefined) kept.set(name, bulkOf(reply));
-      }
-      // Until the end of this turn, what is written goes out as one.
-      client.socket.cork();
-      process.nextTick(() => client.socket.uncork());
+    for (const { name, lines } of readBytes(new URL('bytes/open.bytes', import.meta.url))) {
+      test(`bytes: ${name}, as one server`, async () => {
+        for (const { bytes, at } of lines) {
+          for (const first of ['', 'HELLO 3\r\n']) {
+            await empty(control);
+            const input = Buffer.concat([Buffer.from(first), bytes]);
+            assert.equal(await everything(stand.proxy.port, input), await everything(stand.lone.port, input), at);
+          }
+        }
+      });
     }
-    const words = call.words.map((word) => ('kept' in word ? (kept.get(word.kept) ?? '') : word));
-    replies.push(answered(client.call(...words)));
-  }
-  return Promise.all(replies);
-}
 
-/** A reply; or in its place that none came. */
-async function answered(reply: Promise<Buffer>): Promise<Buffer> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Buffer>((resolve) => {
-    timer = setTimeout(() => resolve(Buffer.from(`no reply in ${REPLY_WITHIN_MS} ms`)), REPLY_WITHIN_MS);
+    for (const { reason, calls, before = [], reply, proxyOnly } of OTHERWISE) {
+      test(`otherwise: ${reason}`, async () => {
+        for (const text of calls) {
+          await empty(control);
+          const sequence = [...before, text].map((line) => readCall(line));
+          for (const resp of [2, 3] as const) {
+            const clients = await connectBoth(stand, resp);
+            const found = (await run(clients.proxy, sequence, false)).at(-1) ?? Buffer.alloc(0);
+            assert.match(found.toString('latin1'), reply, text);
+            if (!proxyOnly) {
+              const alone = (await run(clients.lone, sequence, false)).at(-1) ?? Buffer.alloc(0);
+              assert.notEqual(show(found), show(alone), `${text} needs no exception`);
+            }
+            clients.lone.destroy();
+            clients.proxy.destroy();
+          }
+        }
+      });
+    }
   });
-  const lost = (error: Error) => Buffer.from(error.message);
-  return Promise.race([reply.catch(lost), late]).finally(() => clearTimeout(timer));
-}
 
-function bulkOf(reply: Buffer = Buffer.alloc(0)): Buffer {
-  return reply.subarray(reply.indexOf('\r\n') + 2, -2);
-}
+  describe(`${server.flavour} ${server.version} with a password`, () => {
+    let stand: Stand;
+    let control: Both<RawClient>;
 
-function wordsOf(call: Call): string[] {
-  return call.words.map((word) => ('kept' in word ? '' : word.toString('latin1')));
-}
+    before(async () => {
+      stand = await openStand({ server, replicas: 0, password: PASSWORD });
+      control = await connectBoth(stand);
+      for (const client of [control.lone, control.proxy]) await client.call('AUTH', PASSWORD);
+    });
 
-function show(reply: Buffer): string {
-  const text = JSON.stringify(reply.toString('latin1'));
-  return text.length > 400 ? `${text.slice(0, 400)}... (${reply.length} bytes)` : text;
+    after(() => closeStand(stand));
+
+    for (const [name, sequences] of locked) {
+      test(`${name}, as one server`, async () => {
+        for (const sequence of sequences) {
+          await empty(control);
+          assert.equal((await compare(stand, sequence, 2, false)).join('\n'), '');
+        }
+      });
+    }
+
+    for (const { name, lines } of readBytes(new URL('bytes/locked.bytes', import.meta.url))) {
+      test(`bytes: ${name}, as one server`, async () => {
+        for (const { bytes, at } of lines) {
+          await empty(control);
+          assert.equal(await everything(stand.proxy.port, bytes), await everything(stand.lone.port, bytes), at);
+        }
+      });
+    }
+  });
 }

@@ -1,6 +1,6 @@
 /** One server alone, and a cluster of the same servers behind the proxy: what is asked of both. */
 
-import { type Cluster, type Lone, startCluster, startLone } from '../support/cluster.ts';
+import { type Cluster, type ClusterOptions, type Lone, startCluster, startLone } from '../support/cluster.ts';
 import { connect, type RawClient } from '../support/client.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import type { Server } from '../support/servers.ts';
@@ -16,9 +16,8 @@ export interface Both<T> {
   readonly proxy: T;
 }
 
-/** Three primaries, and their replicas: some commands go to those as well. */
-export async function openStand(server: Server, password?: string): Promise<Stand> {
-  const options = { server, ...(password && { password }) };
+/** Three primaries and, for the commands that go to every node, their replicas. */
+export async function openStand(options: Omit<ClusterOptions, 'primaries'> & { server: Server }): Promise<Stand> {
   const [lone, cluster] = await Promise.all([startLone(options), startCluster(options)]);
   return { lone, cluster, proxy: await startProxy({ cluster }) };
 }
@@ -38,4 +37,10 @@ export async function connectBoth(stand: Stand, resp: 2 | 3 = 2): Promise<Both<R
 /** Empties both keyspaces. */
 export async function empty(control: Both<RawClient>): Promise<void> {
   await Promise.all([control.lone.call('FLUSHALL'), control.proxy.call('FLUSHALL')]);
+}
+
+/** A reply for a person to read. */
+export function show(reply: Buffer): string {
+  const text = JSON.stringify(reply.toString('latin1'));
+  return text.length > 400 ? `${text.slice(0, 400)}... (${reply.length} bytes)` : text;
 }

@@ -27,6 +27,8 @@ export interface Call {
 
 export interface Sequence {
   readonly name: string;
+  /** Never as a pipeline: the heading says so. */
+  readonly oneByOne: boolean;
   readonly calls: readonly Call[];
 }
 
@@ -39,6 +41,7 @@ export function readCalls(folder: URL): Map<string, Sequence[]> {
 function sequences(file: URL): Sequence[] {
   return sections(file).map(({ name, lines }) => ({
     name,
+    oneByOne: name.endsWith(', one after the other'),
     calls: lines.map(({ text, at }) => readCall(text, at)),
   }));
 }
@@ -57,7 +60,8 @@ export function sections(file: URL): { name: string; lines: { text: string; at: 
   return found;
 }
 
-function readCall(text: string, at: string): Call {
+/** One line of a table. */
+export function readCall(text: string, at = text): Call {
   const named = /^([a-z]\w*) = (.*)$/.exec(text);
   const words = [...(named?.[2] ?? text).matchAll(/(?:"(?:\\.|[^"\\])*"|[^ "])+/g)].map(([word]) =>
     readWord(word),
@@ -86,4 +90,12 @@ export function unescape(text: string): string {
     if (code.length === 3) return String.fromCharCode(Number.parseInt(code.slice(1), 16));
     return { r: '\r', n: '\n', t: '\t' }[code] ?? code;
   });
+}
+
+/** A table of bytes: every line is what a client sends, with escapes and repeats. */
+export function readBytes(file: URL): { name: string; lines: { bytes: Buffer; at: string }[] }[] {
+  return sections(file).map(({ name, lines }) => ({
+    name,
+    lines: lines.map(({ text, at }) => ({ bytes: Buffer.from(unescape(repeat(text)), 'latin1'), at })),
+  }));
 }

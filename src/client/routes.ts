@@ -1,0 +1,35 @@
+// Where a command goes that goes to no one slot: by what dispatch has decided.
+
+import type { Command } from '../command/command.ts';
+import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, SPLIT } from '../dispatch.ts';
+import * as errors from '../resp/errors.ts';
+import type { Frame } from '../resp/request.ts';
+import type { Client } from './client.ts';
+import { atTheDoor } from './door.ts';
+import { askKeys, fanOut, splitBySlot } from './fanout.ts';
+
+/** False: not now. */
+export function elsewhere(client: Client, command: Command, f: Frame, where: number): boolean {
+  switch (where) {
+    case ANY:
+      return client.toSlot(command, f, client.cluster.anySlot(client.session.id), false);
+    case SPLIT:
+      return splitBySlot(client, command, f);
+    case FAN_OUT:
+      return fanOut(client, command, f);
+    case DOOR:
+      return atTheDoor(client, command, f);
+    case ASK_KEYS:
+      return askKeys(client, command, f);
+    case CROSS_SLOT:
+      return client.refuse(command, errors.crossSlot());
+    case BLOCKS:
+      return client.refuse(command, errors.unsupported(command.name, 'blocking commands are not served yet'));
+  }
+  return client.refuse(command, refusal(command));
+}
+
+function refusal(command: Command): Buffer {
+  const pending = command.refusal.endsWith('not served yet');
+  return pending ? errors.unsupported(command.name, command.refusal) : errors.refused(command.name);
+}
