@@ -7,9 +7,17 @@ import type { Link, Pending } from '../cluster/link.ts';
 import type { Lane, Node } from '../cluster/node.ts';
 import { notServed } from '../resp/errors.ts';
 import { command } from '../resp/write.ts';
+import type { Context } from './context.ts';
 import { Question } from './request.ts';
 import { parseReply } from './saved.ts';
 import type { Session } from './session.ts';
+
+/** For whom is asked. */
+export interface OnBehalf {
+  readonly cluster: Cluster;
+  readonly session: Session;
+  readonly context: Context;
+}
 
 export class Asker implements Caller {
   readonly cluster: Cluster;
@@ -21,19 +29,13 @@ export class Asker implements Caller {
   }
 
   /** Runs `work` with questions that have the client's own rights. */
-  static with<T>(
-    client: { readonly cluster: Cluster; readonly session: Session },
-    work: (asker: Asker) => Promise<T>,
-  ): Promise<T> {
+  static with<T>(client: OnBehalf, work: (asker: Asker) => Promise<T>): Promise<T> {
     const { username, password } = client.session;
     return Asker.as(client, username, password, work);
   }
 
   /** Runs `work` with questions that have the proxy's rights: about the cluster, and not about the data. */
-  static asProxy<T>(
-    client: { readonly cluster: Cluster; readonly session: Session },
-    work: (asker: Asker) => Promise<T>,
-  ): Promise<T> {
+  static asProxy<T>(client: OnBehalf, work: (asker: Asker) => Promise<T>): Promise<T> {
     const { username, password } = client.context.config;
     return Asker.as(
       client,
@@ -44,7 +46,7 @@ export class Asker implements Caller {
   }
 
   private static async as<T>(
-    client: { readonly cluster: Cluster; readonly session: Session },
+    client: OnBehalf,
     username: string,
     password: string,
     work: (asker: Asker) => Promise<T>,

@@ -63,6 +63,8 @@ export class Client implements Uploader, Connection, Flushable {
   /** A command is being worked out that nothing may overtake. */
   private busy = false;
   private congested = false;
+  /** Has given its lane back. */
+  private left = false;
 
   constructor(context: Context, socket: Socket, elsewhere: Elsewhere) {
     this.context = context;
@@ -121,6 +123,8 @@ export class Client implements Uploader, Connection, Flushable {
       f.reset(start);
     }
     for (;;) {
+      // What is worked out may be an AUTH: its outcome decides how long the next command may be.
+      if (this.busy) return this.stall(bytes, start, end);
       const status = frame(f, bytes, end, limits, this.session.authenticated);
       if (status === COMMAND) {
         if (!this.execute(f)) return this.stall(bytes, start, end);
@@ -205,8 +209,7 @@ export class Client implements Uploader, Connection, Flushable {
   /** False: not now, the client is to be stalled. */
   private execute(f: Frame): boolean {
     const { context, session } = this;
-    if (this.busy || this.congested || this.replies.count >= context.config.limits.clientPending)
-      return false;
+    if (this.congested || this.replies.count >= context.config.limits.clientPending) return false;
     const command = context.table.find(f);
     if (command === undefined) return this.refuse(undefined, errors.unknownCommand(f));
     if (command.subcommands !== undefined && f.argc > 1)
@@ -381,7 +384,7 @@ export class Client implements Uploader, Connection, Flushable {
 
   callSettled(call: Call): void {
     this.order.settled(call);
-    if (this.closed && this.order.inFlight === 0) this.cluster.leaveLane(this.session.lane);
+    if (this.closed && this.order.inFlight === 0) this.leaveLane();
     if (this.stalled) this.touch();
   }
 
@@ -459,7 +462,13 @@ export class Client implements Uploader, Connection, Flushable {
     this.context.clients.delete(this.session.id);
     this.context.counters.totals[TOTAL.clients]! -= 1;
     // What is still under way needs the lane.
-    if (this.order.inFlight === 0) this.cluster.leaveLane(this.session.lane);
+    if (this.order.inFlight === 0) this.leaveLane();
     this.socket.destroy();
+  }
+
+  private leaveLane(): void {
+    if (this.left) return;
+    this.left = true;
+    this.cluster.leaveLane(this.session.lane);
   }
 }

@@ -5,10 +5,11 @@ import type { Command } from '../command/command.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { array, bulkString, integer, nil, OK, simple, verbatim } from '../resp/write.ts';
+import { Asker } from './asker.ts';
 import type { Client } from './client.ts';
 import type { ClientFilter, Connection } from './context.ts';
 import type { Handler } from './handler.ts';
-import { SavedArguments } from './saved.ts';
+import { parseReply, SavedArguments } from './saved.ts';
 
 const TYPES = new Set(['normal', 'master', 'replica', 'slave', 'pubsub', 'primary']);
 
@@ -105,6 +106,8 @@ function kill(client: Client, command: Command, f: Frame): boolean {
   if (Buffer.isBuffer(filter)) return client.refuse(command, filter);
   return client.workOut(command, async () => {
     const { context } = client;
+    if (filter.user !== undefined && !(await isUser(client, filter.user)))
+      return errors.noSuchUser(filter.user);
     const others = await context.peers.killClients(filter);
     const named = [...context.clients.values()].filter((each) => matches(each, filter));
     for (const each of named) if (each !== client) each.close();
@@ -113,6 +116,14 @@ function kill(client: Client, command: Command, f: Frame): boolean {
     if (!old) return integer(count);
     return count > 0 ? OK : errors.noSuchClient();
   });
+}
+
+/** Whether the servers know a user. When none of them can be asked, it is taken for one. */
+async function isUser(client: Client, name: string): Promise<boolean> {
+  const slot = client.cluster.anySlot(client.session.id);
+  const words = ['ACL', 'GETUSER', Buffer.from(name, 'latin1')];
+  const found = parseReply(await Asker.asProxy(client, (asker) => asker.raw(slot, words)));
+  return found !== null;
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -149,7 +160,7 @@ function readFilter(client: Client, args: SavedArguments): ClientFilter | Buffer
         break;
       case 'maxage': {
         const age = toInteger(args, i + 1);
-        if (age === undefined) return errors.notInteger();
+        if (age === undefined) return errors.maxAge();
         filter.maxAge = age;
         break;
       }
@@ -190,6 +201,7 @@ export function clientLine(client: Connection, now: number): string {
     psub: 0,
     ssub: 0,
     multi: -1,
+    watch: 0,
     qbuf: client.inputBytes,
     'qbuf-free': 0,
     'argv-mem': 0,

@@ -22,6 +22,8 @@ export class Order {
   private readonly cluster: Cluster;
   private readonly replies: Replies;
   private loose = 0;
+  /** By slot: the last write under way; for one lost link. */
+  private lastWrites: Map<number, Call> | undefined = undefined;
   /** The map by which all calls under way were sent, as far as is known. */
   private map: Topology;
 
@@ -55,21 +57,29 @@ export class Order {
 
   /** True when a write to the call's slot was sent after it, and may have been executed. */
   writesBehind(call: Call): boolean {
-    let behind = false;
+    // A lost link asks this for each of its reads, in one go: the search is made once for all of them.
+    if (this.lastWrites === undefined) {
+      this.lastWrites = this.findLastWrites();
+      queueMicrotask(() => {
+        this.lastWrites = undefined;
+      });
+    }
+    const { lastWrites } = this;
+    const own = lastWrites.get(call.slot);
+    const wide = lastWrites.get(EVERY_SLOT);
+    return (own !== undefined && call.isBefore(own)) || (wide !== undefined && call.isBefore(wide));
+  }
+
+  private findLastWrites(): Map<number, Call> {
+    const found = new Map<number, Call>();
     for (let place = this.replies.front; place !== undefined; place = place.next) {
-      for (const other of callsOf(place)) {
-        if (
-          behind &&
-          !other.reads &&
-          !other.settled &&
-          other.node !== undefined &&
-          (other.slot === call.slot || other.slot < 0)
-        )
-          return true;
-        behind ||= other === call;
+      const wide = place instanceof Gathered && place.wide;
+      for (const call of callsOf(place)) {
+        if (call.reads || call.settled || call.node === undefined) continue;
+        found.set(wide ? EVERY_SLOT : call.slot, call);
       }
     }
-    return false;
+    return found;
   }
 
   private search(slot: number): boolean {

@@ -173,9 +173,12 @@ export function rangesOfShards(reply: unknown, asked: string, nat: Nat): Range[]
     const all = (fields.get('nodes') as unknown[][])
       .map(pairs)
       .filter((node) => node.get('health') !== 'fail' || node.get('role') === 'master');
+    // After a failover Valkey lists the old primary in the same shard, as a master that fails, until it is back.
+    const isPrimary = (node: Map<string, unknown>) => node.get('role') === 'master';
     const byRole = [
-      ...all.filter((node) => node.get('role') === 'master'),
-      ...all.filter((node) => node.get('role') !== 'master'),
+      ...all.filter((node) => isPrimary(node) && node.get('health') !== 'fail'),
+      ...all.filter((node) => isPrimary(node) && node.get('health') === 'fail'),
+      ...all.filter((node) => !isPrimary(node)),
     ];
     const healthy = byRole.filter((node, i) => i === 0 || node.get('health') === 'online');
     const nodes = healthy.map((node) =>

@@ -297,7 +297,9 @@ export class Link implements Flushable {
     try {
       socket = this.connect(host, port, keepAlive);
     } catch (error) {
-      return this.fail((error as Error).message);
+      // Not at once: whoever is sending has not come to its end.
+      setImmediate(() => this.fail((error as Error).message));
+      return;
     }
     this.socket = socket;
     this.timer = setTimeout(() => this.fail(`no connection within ${connectTimeout} ms`), connectTimeout);

@@ -79,6 +79,7 @@ export function helloOption(args: Arguments, index: number): Buffer {
 export const clientName = fixed('ERR Client names cannot contain spaces, newlines or special characters.');
 export const clientId = fixed('ERR client-id should be greater than 0');
 export const invalidClientId = fixed('ERR Invalid client ID');
+export const maxAge = fixed('ERR maxage is not an integer or out of range');
 export const noSuchClient = fixed('ERR No such client');
 
 export function unknownClientType(args: Arguments, index: number): Buffer {
@@ -92,13 +93,12 @@ export function clientInfoOption(args: Arguments, index: number): Buffer {
 
 /** CLIENT SETINFO with a value that would break the lines of CLIENT LIST. */
 export function clientInfoValue(args: Arguments, index: number): Buffer {
-  return error(
-    `ERR ${echo(args, index).toLowerCase()} cannot contain spaces, newlines or special characters.`,
-  );
+  return error(`ERR ${echo(args, index)} cannot contain spaces, newlines or special characters.`);
 }
 
-export function noSuchUser(args: Arguments, index: number): Buffer {
-  return error(`ERR No such user '${echo(args, index, LONG_ECHO)}'`);
+/** CLIENT KILL USER. `name`: one character per byte. */
+export function noSuchUser(name: string): Buffer {
+  return error(`ERR No such user '${name}'`);
 }
 
 export const execWithoutMulti = fixed('ERR EXEC without MULTI');

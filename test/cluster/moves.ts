@@ -8,7 +8,8 @@ import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { slotOf } from '../../src/command/slot.ts';
-import type { Cluster } from '../support/cluster.ts';
+import type { Cluster, Node } from '../support/cluster.ts';
+import { until } from '../support/wait.ts';
 
 const run = promisify(execFile);
 
@@ -30,11 +31,50 @@ export class Mover {
   async make(move: Move): Promise<void> {
     if (move.what === 'wait') return delay(move.pause);
     if (move.what === 'failover') {
-      await this.cluster.settled();
-      await this.cluster.failover((await this.owner(move.slot)).port);
-      return;
+      return this.failover(await this.owner(move.slot));
     }
     await this.slot(move.slot, move.few, move.pause);
+  }
+
+  /** A planned failover. A server gives one up after five seconds, as may happen under load: it is asked again. */
+  private async failover(primary: Node): Promise<void> {
+    const { cluster } = this;
+    await this.agreed();
+    // After a failover a server may come to follow another primary than its heir, and goes back after a while.
+    const heir = await until(`${primary.port} to have a replica`, async () => {
+      const followers = (await this.lines(primary.port)).filter((line) => line.split(' ')[3] === primary.id);
+      return cluster.nodes.find(({ id }) => followers.some((line) => line.startsWith(id)));
+    });
+    await until(
+      `${heir.port} to be a primary`,
+      async () => {
+        await cluster.cli(heir.port, 'CLUSTER', 'FAILOVER').catch(() => {});
+        return until('it to be one', async () => (await this.lines(heir.port)).some((line) => /myself,master/.test(line)), 6000);
+      },
+      60_000,
+    );
+    heir.role = 'primary';
+    primary.role = 'replica';
+    await this.agreed();
+  }
+
+  private async lines(port: number): Promise<string[]> {
+    return String(await this.cluster.cli(port, 'CLUSTER', 'NODES')).trim().split('\n');
+  }
+
+  /** Waits until all nodes say the same of who owns what: a move begun before would be undone by old news. */
+  private async agreed(): Promise<void> {
+    const { cluster } = this;
+    await cluster.settled();
+    await until('all nodes to agree on the slots', async () => {
+      const views = await Promise.all(
+        cluster.nodes.map(async ({ port }) => {
+          const owned = (await this.lines(port)).map((line) => [line.slice(0, 40), ...line.split(' ').slice(8)].join(' '));
+          return owned.sort().join('\n');
+        }),
+      );
+      return views.every((view) => view === views[0]);
+    });
   }
 
   private async slot(slot: number, few: number, pause: number): Promise<void> {
@@ -53,10 +93,9 @@ export class Mover {
   }
 
   /** The primary that says of itself that the slot is its own. */
-  private async owner(slot: number) {
+  private async owner(slot: number): Promise<Node> {
     for (const node of this.cluster.primaries) {
-      const text = String(await this.cluster.cli(node.port, 'CLUSTER', 'NODES'));
-      const own = text.split('\n').find((line) => line.includes('myself'));
+      const own = (await this.lines(node.port)).find((line) => line.includes('myself'));
       const ranges = own?.split(' ').slice(8).filter((part) => !part.startsWith('[')) ?? [];
       const inside = ranges.some((range) => {
         const [from = -1, to = from] = range.split('-').map(Number);

@@ -107,14 +107,27 @@ export const shaped = by(function shape(node: Node): Node {
   return { ...node, text: '?'.repeat(node.text.length), items: node.items.map(shape) };
 });
 
-/** Lines of CLIENT LIST: the same fields, and the same values of those that say what the client did itself. */
-export function clientLines(fields: readonly string[]): Alike {
-  const pattern = /([\w-]+)=(\S*)/g;
-  return by((node) => {
-    const line = node.text.trimEnd().split('\n').at(-1) ?? '';
-    const words = [...line.matchAll(pattern)].map(([, name = '', value]) =>
-      fields.includes(name) ? `${name}=${value}` : name,
+/** What newer servers add to a line of CLIENT LIST about the bytes that passed. */
+const TRAFFIC = /^(tot-net-in|tot-net-out|tot-cmds)$/;
+
+/**
+ * The last line of CLIENT LIST: every field that the server has, and the same values of those that say what
+ * the client did itself. Fields of newer servers may be there as well.
+ */
+export function clientLine(fields: readonly string[]): Alike {
+  return (lone, proxy) => {
+    const [expected, found] = [fieldsOf(lone), fieldsOf(proxy)];
+    return (
+      lone.type === proxy.type &&
+      [...expected].every(([name, value]) => {
+        if (!found.has(name)) return TRAFFIC.test(name);
+        return !fields.includes(name) || found.get(name) === value;
+      })
     );
-    return { ...node, text: words.join(' ') };
-  });
+  };
+}
+
+function fieldsOf({ text }: Node): Map<string, string> {
+  const line = text.trimEnd().split('\n').at(-1) ?? '';
+  return new Map([...line.matchAll(/([\w-]+)=(\S*)/g)].map(([, name = '', value = '']) => [name, value]));
 }

@@ -1,6 +1,5 @@
 /** Bytes sent on a connection of their own, and all that comes back until it is closed. */
 
-import { once } from 'node:events';
 import { connect } from 'node:net';
 
 const CLOSED_WITHIN_MS = 5000;
@@ -17,7 +16,7 @@ export async function everything(port: number, input: Buffer): Promise<string> {
     socket.destroy();
   });
   socket.end(input);
-  await once(socket, 'close');
+  await new Promise((resolve) => socket.once('close', resolve));
   return Buffer.concat(chunks)
     .toString('latin1')
     .replace(/\$2\r\nid\r\n:\d+\r\n/g, '(id)');

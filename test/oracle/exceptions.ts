@@ -11,7 +11,7 @@ import {
   anyOrder,
   anyOrderInside,
   butFor,
-  clientLines,
+  clientLine,
   masked,
   near,
   pairsInAnyOrder,
@@ -78,7 +78,7 @@ export const COMPARED: readonly Compared[] = [
   { calls: ['CLIENT ID'], alike: shaped, reason: 'connections are counted by each server for itself' },
   {
     calls: ['CLIENT INFO', 'CLIENT LIST'],
-    alike: clientLines(CLIENT_FIELDS),
+    alike: clientLine(CLIENT_FIELDS),
     reason: 'addresses, ages and buffers are those of the connection to the proxy',
   },
   {
@@ -252,6 +252,18 @@ export const OTHERWISE: readonly Otherwise[] = [
     calls: ['MGET b1 a1', 'DEL a1 b1 b2', 'MSET b1 x a1 x'],
     reply: /^-NOPERM slotless: part slot \d+ failed: NOPERM /,
     reason: 'a part that failed is named',
+  },
+  {
+    before: ['ACL SETUSER ann on >pass ~* +hello +reset', 'AUTH ann pass'],
+    calls: ['PING', 'ECHO x', 'SELECT 0', 'CLIENT GETNAME', 'TIME', 'ROLE'],
+    reply: /^[^-]/,
+    reason: 'rights are about the servers: what the proxy itself answers needs none',
+  },
+  {
+    calls: ['CLIENT KILL MAXAGE x'],
+    reply: /^-ERR maxage is not an integer or out of range\r\n$/,
+    reason: 'servers know MAXAGE since 7.4 only',
+    proxyOnly: true,
   },
   {
     calls: ['CLIENT HELP'],
