@@ -48,6 +48,7 @@ export type FromWorker =
 /** What one worker asks of all others. */
 export type Inquiry =
   | { readonly about: 'clients' }
+  | { readonly about: 'totals' }
   | { readonly about: 'kill'; readonly filter: ClientFilter };
 
 const DRAIN_POLL = 20;
@@ -73,7 +74,11 @@ class Worker implements Peers {
     const turn = new Turn();
     const cluster = new Cluster(clusterOptions(config), turn, counters, {
       stale: (why) => this.post({ type: 'stale', why }),
-      linkLost: (node, reason) => log.warn({ node, reason }, 'a link was lost'),
+      linkLost: (node, reason, failures) => {
+        // One line per change of state: a node that stays away is mentioned once.
+        if (failures === 1) log.warn({ node, reason }, 'a link was lost');
+        this.post({ type: 'stale', why: `a link to ${node} was lost` });
+      },
     });
     cluster.adopt(start.topology);
     const ids = new BigInt64Array(start.ids);
@@ -124,6 +129,10 @@ class Worker implements Peers {
     );
   }
 
+  async totals(): Promise<number[][]> {
+    return (await this.inquire({ about: 'totals' })) as number[][];
+  }
+
   private inquire(what: Inquiry): Promise<unknown[]> {
     const id = this.asked++;
     return new Promise((resolve) => {
@@ -154,6 +163,7 @@ class Worker implements Peers {
   private reply(what: Inquiry): unknown {
     const { context } = this;
     const clients = [...context.clients.values()];
+    if (what.about === 'totals') return [...context.counters.totals];
     if (what.about === 'clients') return clients.map((client) => clientLine(client, context.turn.tick()));
     const named = clients.filter((client) => matches(client, what.filter));
     for (const client of named) client.close();

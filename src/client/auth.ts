@@ -18,7 +18,7 @@ const MINUS = 45;
 export function authenticate(client: Client, command: Command, f: Frame): boolean {
   if (f.argc > 3) return client.refuse(command, errors.syntax());
   const args = new SavedArguments(f);
-  const username = args.argc === 3 ? args.word(1) : Buffer.alloc(0);
+  const username = args.argc === 3 ? args.word(1) : undefined;
   return client.workOut(command, () => logIn(client, username, args.word(args.argc - 1)));
 }
 
@@ -50,7 +50,11 @@ export function hello(client: Client, command: Command, f: Frame): boolean {
       const reply = await logIn(client, login.username, login.password);
       if (reply[0] === MINUS) return reply;
     }
-    if (!session.authenticated) return errors.noAuthHello();
+    if (!session.authenticated) {
+      const reply = await tryOnce(client, ['HELLO', resp]);
+      if (reply[0] === MINUS) return reply;
+      session.authenticated = true;
+    }
     if (name !== undefined) session.name = name;
     client.enter(resp, session.username, session.password);
     return greeting(client);
@@ -72,21 +76,27 @@ function greeting(client: Client): Buffer {
 }
 
 /** Tries a login; the server's reply. On success the client's commands run as that user. */
-async function logIn(client: Client, username: Buffer, password: Buffer): Promise<Buffer> {
+async function logIn(client: Client, username: Buffer | undefined, password: Buffer): Promise<Buffer> {
+  const { cluster, context, session } = client;
+  if (cluster.userCount >= context.config.limits.users)
+    return errors.limit('limits.users', context.config.limits.users);
+  const reply = await tryOnce(client, username ? ['AUTH', username, password] : ['AUTH', password]);
+  if (reply[0] === MINUS) return reply;
+  session.authenticated = true;
+  client.enter(session.resp, username?.toString('latin1') ?? '', password.toString('latin1'));
+  return OK;
+}
+
+/** What a server says to a connection that has just been made. */
+async function tryOnce(client: Client, words: readonly (string | Buffer | number)[]): Promise<Buffer> {
   const { cluster, context } = client;
   const node = cluster.primaries[cluster.slots[cluster.anySlot(client.session.id)]!];
   if (node === undefined) return errors.notReady('no shard is known');
-  if (cluster.userCount >= context.config.limits.users)
-    return errors.limit('limits.users', context.config.limits.users);
   const lane = cluster.enterLane(2, '', '', 0);
   const link = node.borrow(lane);
   cluster.leaveLane(lane);
   if (link === undefined) return errors.limit('node.dedicated', context.config.node.dedicated);
-  const words = username.length > 0 ? ['AUTH', username, password] : ['AUTH', password];
   const reply = await askOnce(link, encodeCommand(words));
   node.discard(link);
-  if (reply[0] === MINUS) return reply;
-  client.session.authenticated = true;
-  client.enter(client.session.resp, username.toString('latin1'), password.toString('latin1'));
-  return OK;
+  return reply;
 }

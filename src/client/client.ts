@@ -49,6 +49,7 @@ export class Client implements Uploader, Connection, Flushable {
   private said = false;
 
   private readonly elsewhere: Elsewhere;
+  private readonly woken = () => this.wake();
   private readonly socket: Socket;
   private readonly outbox: Outbox;
 
@@ -228,14 +229,14 @@ export class Client implements Uploader, Connection, Flushable {
     if (this.order.mustWait(slot)) return false;
     const { cluster } = this;
     if (cluster.gates.full) {
-      cluster.gates.whenRoom(() => this.wake());
+      cluster.gates.whenRoom(this.woken);
       return false;
     }
     const node = cluster.ownerOf(slot);
     if (node !== undefined) {
       const link = node.link(this.session.lane);
       if (link.full) {
-        link.whenRoom(() => this.wake());
+        link.whenRoom(this.woken);
         return false;
       }
     }
@@ -356,6 +357,11 @@ export class Client implements Uploader, Connection, Flushable {
     if (this.closed) return;
     if (last) this.count(command, since, 0);
     this.replies.answerPiece(place, bytes, from, to, last);
+    this.touch();
+  }
+
+  gathering(bytes: number): void {
+    this.replies.heldBytes += bytes;
     this.touch();
   }
 

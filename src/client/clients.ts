@@ -161,6 +161,7 @@ function readFilter(client: Client, args: SavedArguments): ClientFilter | Buffer
       case 'maxage': {
         const age = toInteger(args, i + 1);
         if (age === undefined) return errors.maxAge();
+        if (age < 1) return errors.maxAgeSign();
         filter.maxAge = age;
         break;
       }

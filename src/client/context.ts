@@ -44,6 +44,8 @@ export interface Peers {
   clientLines(): Promise<string[]>;
   /** Ends the other workers' clients that a filter names; how many they were. */
   killClients(filter: ClientFilter): Promise<number>;
+  /** Their counters' totals, an array for each. */
+  totals(): Promise<number[][]>;
 }
 
 /** CLIENT KILL and CLIENT LIST: every field that is set must match. */

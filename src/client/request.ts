@@ -26,6 +26,8 @@ export interface Downstream extends Caller {
     to: number,
     last: boolean,
   ): void;
+  /** Bytes of parts that wait for the others; negative when they have been merged. */
+  gathering(bytes: number): void;
   close(reason: string): void;
 }
 
@@ -82,6 +84,7 @@ export class Gathered implements Place {
   private readonly merge: Merge;
   private readonly replies: Buffer[] = [];
   private missing = 0;
+  private gathered = 0;
 
   constructor(client: Downstream, command: Command, wide: boolean, merge: Merge) {
     this.client = client;
@@ -99,16 +102,23 @@ export class Gathered implements Place {
       this.parts.push(new Part(this.client, this, i, slotOf(i), reads, loose(i)));
   }
 
+  /** A part has this many bytes more. */
+  gathering(bytes: number): void {
+    this.gathered += bytes;
+    this.client.gathering(bytes);
+  }
+
   collect(index: number, reply: Buffer): void {
     this.replies[index] = reply;
-    if (--this.missing > 0) return;
-    if (this.client.closed) return;
+    if (--this.missing > 0 || this.client.closed) return;
+    this.client.gathering(-this.gathered);
     const merged = this.merge(this.replies);
     this.client.answer(this, this.command, this.since, merged, 0, merged.length);
   }
 }
 
 export class Part extends Call {
+  declare readonly caller: Downstream;
   private readonly whole: Gathered;
   private readonly index: number;
   private pieces: Buffer[] | undefined = undefined;
@@ -131,8 +141,10 @@ export class Part extends Call {
   }
 
   protected override answerPiece(bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (this.caller.closed) return;
     this.pieces ??= [];
     this.pieces.push(copy(bytes, from, to));
+    this.whole.gathering(to - from);
     if (last) this.whole.collect(this.index, Buffer.concat(this.pieces));
   }
 

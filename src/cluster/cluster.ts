@@ -5,7 +5,7 @@
 // closed when nothing is pending on it.
 
 import { command } from '../resp/write.ts';
-import type { Counters } from '../telemetry/counters.ts';
+import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import { Gates } from './gate.ts';
 import type { Greeting, Link, LinkOwner } from './link.ts';
 import { addressOf, type Lane, Node, type NodeOptions } from './node.ts';
@@ -26,7 +26,8 @@ export interface ClusterOptions extends NodeOptions {
 export interface ClusterEvents {
   /** A newer map is wanted, and why. */
   stale(why: string): void;
-  linkLost(address: string, reason: string): void;
+  /** A link was lost, or could not be made; `failures` in a row. */
+  linkLost(address: string, reason: string, failures: number): void;
 }
 
 const CHECK_EVERY = 250;
@@ -179,8 +180,8 @@ export class Cluster implements LinkOwner {
     if (this.gates.slots.size > 0) setImmediate(() => this.gates.tick());
   }
 
-  linkLost(link: Link, reason: string): void {
-    this.events.linkLost(addressOf(link.options.host, link.options.port), reason);
+  linkLost(link: Link, reason: string, failures: number): void {
+    this.events.linkLost(addressOf(link.options.host, link.options.port), reason, failures);
   }
 
   /** No lane of this proxy subscribes or tracks yet, so nothing waits for a push. */
@@ -211,6 +212,9 @@ export class Cluster implements LinkOwner {
 
   private check(): void {
     const now = this.turn.tick();
+    let pending = 0;
+    for (const node of this.nodes.values()) pending += node.pending;
+    this.counters.totals[TOTAL.pending] = pending;
     const current = new Set(this.allNodes().map(({ node }) => node));
     for (const [address, node] of this.nodes) {
       node.check(now);

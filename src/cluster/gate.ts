@@ -50,7 +50,7 @@ export class Gates {
   private delayed: Waiting[] = [];
   private commands = 0;
   private bytes = 0;
-  private onRoom: (() => void)[] = [];
+  private onRoom = new Set<() => void>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(limits: GateLimits, clock: () => number) {
@@ -65,7 +65,7 @@ export class Gates {
 
   /** Calls back once, when something has left. */
   whenRoom(callback: () => void): void {
-    this.onRoom.push(callback);
+    this.onRoom.add(callback);
   }
 
   /** Whether a command has to wait behind others of its slot. */
@@ -178,9 +178,9 @@ export class Gates {
   private leave(call: Waiting): void {
     this.commands--;
     this.bytes -= call.length;
-    if (this.onRoom.length === 0 || this.full) return;
+    if (this.onRoom.size === 0 || this.full) return;
     const callbacks = this.onRoom;
-    this.onRoom = [];
+    this.onRoom = new Set();
     for (const callback of callbacks) callback();
   }
 }

@@ -33,7 +33,8 @@ export interface Pending {
 /** Told of a link's changes of state, and given what a node says unasked. */
 export interface LinkOwner {
   linkReady(link: Link): void;
-  linkLost(link: Link, reason: string): void;
+  /** `failures`: how many in a row, this one counted. */
+  linkLost(link: Link, reason: string, failures: number): void;
   /** A RESP3 push. The bytes are valid during the call only. */
   linkPush(link: Link, bytes: Buffer, from: number, to: number): void;
 }
@@ -100,7 +101,7 @@ export class Link implements Flushable {
   private unsent = 0;
   private dirty = false;
   private congested = false;
-  private onRoom: (() => void)[] = [];
+  private onRoom = new Set<() => void>();
 
   private readonly framer: ReplyFramer;
   private chunk: Buffer | undefined;
@@ -169,7 +170,7 @@ export class Link implements Flushable {
   /** Calls back once, when half of what was too much has gone, or the link is lost. */
   whenRoom(callback: () => void): void {
     this.congested = true;
-    this.onRoom.push(callback);
+    this.onRoom.add(callback);
   }
 
   flush(): void {
@@ -211,7 +212,7 @@ export class Link implements Flushable {
   close(reason = 'closed'): void {
     if (this.state === CLOSED) return;
     clearTimeout(this.timer);
-    this.state = CLOSED;
+    this.notReady(CLOSED);
     this.drop(reason);
   }
 
@@ -283,7 +284,7 @@ export class Link implements Flushable {
   private roomAgain(): void {
     this.congested = false;
     const callbacks = this.onRoom;
-    this.onRoom = [];
+    this.onRoom = new Set();
     for (const callback of callbacks) callback();
   }
 
@@ -330,7 +331,6 @@ export class Link implements Flushable {
   private greet(): void {
     this.state = GREETING;
     this.greeted = 0;
-    this.totals[TOTAL.links]! += 1;
     if (this.options.handshake.length === 0) this.ready();
     else this.socket!.write(Buffer.concat(this.options.handshake.map((greeting) => greeting.bytes)));
   }
@@ -351,6 +351,7 @@ export class Link implements Flushable {
     clearTimeout(this.timer);
     this.state = READY;
     this.failures = 0;
+    this.totals[TOTAL.links]! += 1;
     this.readAt = this.headAt = this.turn.now;
     this.owner.linkReady(this);
     if (this.tail > this.head) this.flush();
@@ -362,13 +363,19 @@ export class Link implements Flushable {
     const { backoffMin, backoffMax } = this.options;
     const delay = Math.min(backoffMax, backoffMin * 2 ** Math.min(this.failures++, 16));
     // The first attempt after a good connection is immediate but for a little chance: the node may be well.
-    this.state = BACKING_OFF;
+    this.totals[this.state === READY ? TOTAL.linkDrops : TOTAL.linkFailures]! += 1;
+    this.notReady(BACKING_OFF);
     this.timer = setTimeout(
       () => this.again(),
       this.failures === 1 ? Math.random() * backoffMin : delay * (0.5 + Math.random() / 2),
     );
     this.drop(reason);
-    this.owner.linkLost(this, reason);
+    this.owner.linkLost(this, reason, this.failures);
+  }
+
+  private notReady(state: number): void {
+    if (this.state === READY) this.totals[TOTAL.links]! -= 1;
+    this.state = state;
   }
 
   private again(): void {
@@ -381,10 +388,7 @@ export class Link implements Flushable {
   private drop(reason: string): void {
     const socket = this.socket;
     this.socket = undefined;
-    if (socket !== undefined) {
-      if (!socket.connecting) this.totals[TOTAL.linkDrops]! += 1;
-      socket.destroy();
-    }
+    socket?.destroy();
     const { ring, mask, head, flushed, tail, streaming } = this;
     this.ring = new Array(64).fill(undefined);
     this.mask = 63;

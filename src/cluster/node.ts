@@ -5,7 +5,7 @@
 // small and dense, so that finding a link is two array reads. Links of one's own, for commands during which
 // the server or the sender holds the connection, are borrowed from a bounded pool and given back.
 
-import type { Counters } from '../telemetry/counters.ts';
+import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import { type Greeting, Link, type LinkOptions, type LinkOwner, READY } from './link.ts';
 import type { Turn } from './turn.ts';
 
@@ -65,27 +65,37 @@ export class Node {
     if (idle === undefined && this.borrowed.size >= this.options.dedicated) return undefined;
     const link = idle ?? this.newLink(lane);
     this.borrowed.add(link);
+    this.counters.totals[TOTAL.dedicatedLinks]! += 1;
     return link;
   }
 
   /** Gives a borrowed link back. One that is not quiet is closed: nobody else may get its replies. */
   giveBack(lane: Lane, link: Link): void {
-    this.borrowed.delete(link);
+    this.takeBack(link);
     if (!link.quiet || link.state !== READY) return link.close('given back while in use');
     const idle = this.idle.get(lane);
     if (idle === undefined) this.idle.set(lane, [link]);
     else idle.push(link);
   }
 
+  private takeBack(link: Link): void {
+    if (this.borrowed.delete(link)) this.counters.totals[TOTAL.dedicatedLinks]! -= 1;
+  }
+
   /** Closes a borrowed link that nobody may use again. */
   discard(link: Link): void {
-    this.borrowed.delete(link);
+    this.takeBack(link);
     link.close();
   }
 
   check(now: number): void {
     for (const link of this.lanes) link?.check(now);
     for (const link of this.borrowed) link.check(now);
+  }
+
+  /** Commands sent and not answered. */
+  get pending(): number {
+    return this.lanes.reduce((sum, link) => sum + (link?.pending ?? 0), 0);
   }
 
   /** True when nothing is pending on any link. */
@@ -107,7 +117,7 @@ export class Node {
   close(reason: string): void {
     for (const link of this.lanes) link?.close(reason);
     this.lanes.length = 0;
-    for (const link of this.borrowed) link.close(reason);
+    for (const link of [...this.borrowed]) this.discard(link);
     for (const links of this.idle.values()) for (const link of links) link.close(reason);
     this.idle.clear();
   }

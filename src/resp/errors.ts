@@ -60,10 +60,6 @@ export const maxClients = fixed('ERR max number of clients reached');
 // ---- Redis's own: the session
 
 export const noAuth = fixed('NOAUTH Authentication required.');
-export const noAuthHello = fixed(
-  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> ' +
-    'option can be used to authenticate the client and select the RESP protocol version at the same time',
-);
 export const wrongPass = fixed('WRONGPASS invalid username-password pair or user is disabled.');
 export const noPasswordSet = fixed(
   'ERR AUTH <password> called without any password configured for the default user. ' +
@@ -80,6 +76,7 @@ export const clientName = fixed('ERR Client names cannot contain spaces, newline
 export const clientId = fixed('ERR client-id should be greater than 0');
 export const invalidClientId = fixed('ERR Invalid client ID');
 export const maxAge = fixed('ERR maxage is not an integer or out of range');
+export const maxAgeSign = fixed('ERR maxage should be greater than 0');
 export const noSuchClient = fixed('ERR No such client');
 
 export function unknownClientType(args: Arguments, index: number): Buffer {
@@ -98,7 +95,7 @@ export function clientInfoValue(args: Arguments, index: number): Buffer {
 
 /** CLIENT KILL USER. `name`: one character per byte. */
 export function noSuchUser(name: string): Buffer {
-  return error(`ERR No such user '${name}'`);
+  return error(`ERR No such user '${name.split('\0', 1)[0]}'`);
 }
 
 export const execWithoutMulti = fixed('ERR EXEC without MULTI');

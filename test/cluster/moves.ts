@@ -53,8 +53,6 @@ export class Mover {
       },
       60_000,
     );
-    heir.role = 'primary';
-    primary.role = 'replica';
     await this.agreed();
   }
 
@@ -78,32 +76,53 @@ export class Mover {
   }
 
   private async slot(slot: number, few: number, pause: number): Promise<void> {
+    const { source, target } = await this.open(slot);
+    if (pause > 0) await delay(pause);
+    await this.finish(slot, source, target, few, pause);
+  }
+
+  /** Begins to move a slot to the next primary. */
+  async open(slot: number): Promise<{ source: Node; target: Node }> {
     const { cluster } = this;
     const source = await this.owner(slot);
-    const { primaries } = cluster;
+    const primaries = (await this.primaries()).map(({ node }) => node);
     const target = primaries[(primaries.indexOf(source) + 1) % primaries.length]!;
     await cluster.cli(target.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id);
     await cluster.cli(source.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id);
-    if (pause > 0) await delay(pause);
+    return { source, target };
+  }
+
+  /** Moves what is left of an open slot, and gives it to its new owner. */
+  async finish(slot: number, source: Node, target: Node, few: number, pause: number): Promise<void> {
+    const { cluster } = this;
     while ((await cluster.moveKeys(slot, source.port, target.port, few)) > 0) if (pause > 0) await delay(pause);
+    const others = (await this.primaries()).map(({ node }) => node).filter((one) => one !== target && one !== source);
     // The destination first: else nobody would own the slot if this ended here.
-    for (const { port } of [target, source, ...primaries.filter((one) => one !== target && one !== source)]) {
+    for (const { port } of [target, source, ...others]) {
       await cluster.cli(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', target.id);
     }
   }
 
   /** The primary that says of itself that the slot is its own. */
   private async owner(slot: number): Promise<Node> {
-    for (const node of this.cluster.primaries) {
-      const own = (await this.lines(node.port)).find((line) => line.includes('myself'));
-      const ranges = own?.split(' ').slice(8).filter((part) => !part.startsWith('[')) ?? [];
-      const inside = ranges.some((range) => {
-        const [from = -1, to = from] = range.split('-').map(Number);
-        return from <= slot && slot <= to;
-      });
-      if (inside) return node;
-    }
-    throw new Error(`no primary says that slot ${slot} is its own`);
+    const owns = (range: string) => {
+      const [from = -1, to = from] = range.split('-').map(Number);
+      return from <= slot && slot <= to;
+    };
+    const owner = (await this.primaries()).find(({ ranges }) => ranges.some(owns));
+    if (owner === undefined) throw new Error(`no primary says that slot ${slot} is its own`);
+    return owner.node;
+  }
+
+  /** Who says of itself that it is a primary, and of which slots: `0-5460`, `7`. */
+  private async primaries(): Promise<{ node: Node; ranges: string[] }[]> {
+    const all = await Promise.all(
+      this.cluster.nodes.map(async (node) => {
+        const own = (await this.lines(node.port)).find((line) => /myself,master/.test(line));
+        return own === undefined ? [] : [{ node, ranges: own.split(' ').slice(8).filter((part) => !part.startsWith('[')) }];
+      }),
+    );
+    return all.flat().filter(({ ranges }) => ranges.length > 0);
   }
 }
 
