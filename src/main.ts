@@ -30,8 +30,9 @@ async function run(config: Config): Promise<void> {
       },
     );
   };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
+  // A terminal and npm may both deliver the same one: any further one is the same wish.
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
   try {
     await proxy.open();
   } catch (error) {

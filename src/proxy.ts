@@ -33,7 +33,7 @@ export class Slotless {
   private admin: Admin | undefined;
   private readonly metrics: Metrics;
   private opened = false;
-  private closing = false;
+  private closed: Promise<void> | undefined;
   private refreshes = 0;
   private opening: Promise<void> | undefined;
   /** Told of what ends the proxy: before it is open the start fails, later all of it. */
@@ -88,9 +88,12 @@ export class Slotless {
   }
 
   /** Stops accepting, lets what is under way finish, and closes. */
-  async close(): Promise<void> {
-    if (this.closing) return;
-    this.closing = true;
+  close(): Promise<void> {
+    this.closed ??= this.drain();
+    return this.closed;
+  }
+
+  private async drain(): Promise<void> {
     this.log.info('draining');
     this.discovery.close();
     const late = new Promise((resolve) => setTimeout(resolve, this.config.drain.grace + CLOSING).unref());
@@ -114,7 +117,7 @@ export class Slotless {
   }
 
   private problem(): string | undefined {
-    if (this.closing) return 'draining';
+    if (this.closed !== undefined) return 'draining';
     if (this.discovery.problem !== undefined) return this.discovery.problem;
     return this.opened ? undefined : 'the door is not open yet';
   }

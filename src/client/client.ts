@@ -2,9 +2,7 @@
 //
 //   socket --chunk--> frame --> execute --> Request, Gathered --> cluster ... --> answer --> Replies --> Outbox
 //
-// A client whose next command must wait (its output is not read, too much is under way, its order would be
-// lost) is stalled: what it has sent is kept, its socket is read no more, and it goes on at the end of a turn
-// in which something of what it waited for has happened. Idle, it holds no buffer at all.
+// A client holds no buffer while it is idle: ten thousand of them cost a few kilobytes each.
 
 import type { Socket } from 'node:net';
 import type { Call } from '../cluster/call.ts';
@@ -14,30 +12,26 @@ import { elapsed, type Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE } from '../command/command.ts';
 import { dispatch, singleKey } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
-import { COMMAND, EMPTY, Frame, frame, MORE } from '../resp/request.ts';
+import type { Frame } from '../resp/request.ts';
 import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { ServerError } from './asker.ts';
 import type { Connection, Context } from './context.ts';
-import { Input } from './input.ts';
 import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
+import { Reader, type Sink } from './reader.ts';
 import { type Place, Replies } from './replies.ts';
 import { Request, Spoken } from './request.ts';
 import { Session } from './session.ts';
-import { Upload, type Uploader } from './upload.ts';
 
 /** Unread output above which a client is not read from. */
 const OUTPUT_PAUSE = 1048576;
 const MINUS = 45;
 
-/** The frame of whoever is being read: a client has one of its own only while a command is incomplete. */
-let sharedFrame = new Frame();
-
 /** What is done with a command that goes to no one slot: see routes.ts. False: not now. */
 export type Elsewhere = (client: Client, command: Command, f: Frame, where: number) => boolean;
 
-export class Client implements Uploader, Connection, Flushable {
+export class Client implements Sink, Connection, Flushable {
   readonly context: Context;
   readonly cluster: Cluster;
   readonly session: Session;
@@ -53,16 +47,11 @@ export class Client implements Uploader, Connection, Flushable {
   private readonly socket: Socket;
   private readonly outbox: Outbox;
 
-  readonly input = new Input();
+  private readonly reader: Reader;
   private readonly order: Order;
-  /** A command whose huge argument is passed on while it still comes. */
-  private upload: Upload | undefined = undefined;
-
   private dirty = false;
-  private stalled = false;
-  private paused = false;
   /** A command is being worked out that nothing may overtake. */
-  private busy = false;
+  busy = false;
   private congested = false;
   /** Has given its lane back. */
   private left = false;
@@ -75,6 +64,7 @@ export class Client implements Uploader, Connection, Flushable {
     this.outbox = new Outbox(socket, context.turn, context.counters.totals);
     this.replies = new Replies(this.outbox);
     this.order = new Order(this.cluster, this.replies);
+    this.reader = new Reader(this, socket);
     const { username, password } = context.user;
     const id = context.nextId();
     const lane = this.cluster.enterLane(2, username, password, id % this.cluster.options.links);
@@ -95,90 +85,25 @@ export class Client implements Uploader, Connection, Flushable {
 
   /** The next bytes from the socket; they are valid during the call only. */
   read(chunk: Buffer, length: number): void {
-    if (this.closed || this.ending) return;
+    if (this.deaf) return;
     const { context } = this;
     this.session.activeAt = context.turn.tick();
     context.counters.totals[TOTAL.bytesFromClients]! += length;
-    if (this.input.bytes === undefined) this.consume(chunk, 0, length);
-    else {
-      this.input.append(chunk, length);
-      if (!this.stalled) this.goOn();
-    }
+    this.reader.read(chunk, length);
   }
 
-  private goOn(): void {
-    const { bytes, from, to } = this.input;
-    if (bytes !== undefined) this.consume(bytes, from, to);
+  get deaf(): boolean {
+    return this.closed || this.ending;
   }
 
-  private consume(bytes: Buffer, from: number, end: number): void {
-    const { limits } = this.context.config;
-    let start = from;
-    if (this.upload !== undefined) {
-      start = this.upload.pass(bytes, from, end);
-      if (start < 0) return;
-    }
-    let f = this.input.frame;
-    if (f === undefined) {
-      f = sharedFrame;
-      f.reset(start);
-    }
-    for (;;) {
-      // What is worked out may be an AUTH: its outcome decides how long the next command may be.
-      if (this.busy) return this.stall(bytes, start, end);
-      const status = frame(f, bytes, end, limits, this.session.authenticated);
-      if (status === COMMAND) {
-        if (!this.execute(f)) return this.stall(bytes, start, end);
-      } else if (status === MORE) {
-        return this.more(f, bytes, start, end);
-      } else if (status !== EMPTY) return this.violate(f);
-      if (this.closed || this.ending) return this.input.forget();
-      start = f.consumed;
-      if (start >= end) return this.input.forget();
-      f.reset(start);
-    }
-  }
-
-  /** The command goes on in bytes to come: the frame stays with this client. */
-  private more(f: Frame, bytes: Buffer, start: number, end: number): void {
-    if (start >= end) return this.input.forget();
-    if (f === sharedFrame) sharedFrame = new Frame();
-    this.input.retain(bytes, start, end, f);
-    const { streamAbove, limits } = this.context.config;
-    if (f.partLength > streamAbove && this.startUpload(f)) return;
-    if (this.input.length + f.need <= limits.clientQuery) return;
-    this.refuse(undefined, errors.limit('limits.clientQuery', limits.clientQuery));
-    this.end();
-  }
-
-  /** Passes a huge argument on while it comes, where its command has one key that is known already. */
-  private startUpload(f: Frame): boolean {
+  uploads(f: Frame): Command | undefined {
     const { context, session } = this;
     const command = context.table.find(f);
-    const known =
-      command !== undefined &&
-      singleKey(command) &&
-      f.argc > command.keyFirst &&
-      command.route === ROUTE.oneSlot;
-    if (!known || !f.canonical || !command.takes(f.expected) || !session.authenticated) return false;
+    if (command === undefined || command.route !== ROUTE.oneSlot || !singleKey(command)) return undefined;
+    if (f.argc <= command.keyFirst || !f.canonical || !command.takes(f.expected)) return undefined;
+    if (!session.authenticated) return undefined;
     session.lastCommand = command;
-    this.stalled = true;
-    this.pause();
-    this.upload = new Upload(this, command, f);
-    return true;
-  }
-
-  /** The command at `start` can't be executed now: it is framed again when the client goes on. */
-  private stall(bytes: Buffer, start: number, end: number): void {
-    this.input.retain(bytes, start, end, undefined);
-    this.stalled = true;
-    this.pause();
-  }
-
-  private pause(): void {
-    if (this.paused) return;
-    this.paused = true;
-    this.socket.pause();
+    return command;
   }
 
   violate(f: Frame): void {
@@ -187,28 +112,15 @@ export class Client implements Uploader, Connection, Flushable {
     this.end();
   }
 
-  /** The upload has taken all of its command; what follows is read as usual. */
-  uploaded(): void {
-    this.upload = undefined;
-    this.busy = false;
-    this.wake();
-  }
-
-  /** Waits for the upload to be ready for more. */
-  waitForUpload(): void {
-    this.stalled = true;
-    this.pause();
-  }
-
-  /** The upload has all it needs: what follows waits for its reply. */
-  waitForReply(): void {
-    this.busy = true;
+  tooLong(): void {
+    const { clientQuery } = this.context.config.limits;
+    this.refuse(undefined, errors.limit('limits.clientQuery', clientQuery));
+    this.end();
   }
 
   // ---- what is done with a command
 
-  /** False: not now, the client is to be stalled. */
-  private execute(f: Frame): boolean {
+  execute(f: Frame): boolean {
     const { context, session } = this;
     if (this.congested || this.replies.count >= context.config.limits.clientPending) return false;
     const command = context.table.find(f);
@@ -227,23 +139,24 @@ export class Client implements Uploader, Connection, Flushable {
   /** Sends a command whole to the owner of a slot. */
   toSlot(command: Command, f: Frame, slot: number, loose: boolean): boolean {
     if (this.order.mustWait(slot)) return false;
+    if (!this.roomFor(slot)) return false;
+    const request = new Request(this, command, slot, loose);
+    this.replies.push(request);
+    request.start(f.bytes as Buffer, f.from, f.to);
+    return true;
+  }
+
+  /** False when the owner of a slot has enough to do for now: the client is woken when that changes. */
+  roomFor(slot: number): boolean {
     const { cluster } = this;
     if (cluster.gates.full) {
       cluster.gates.whenRoom(this.woken);
       return false;
     }
-    const node = cluster.ownerOf(slot);
-    if (node !== undefined) {
-      const link = node.link(this.session.lane);
-      if (link.full) {
-        link.whenRoom(this.woken);
-        return false;
-      }
-    }
-    const request = new Request(this, command, slot, loose);
-    this.replies.push(request);
-    request.start(f.bytes as Buffer, f.from, f.to);
-    return true;
+    const link = cluster.ownerOf(slot)?.link(this.session.lane);
+    if (link === undefined || !link.full) return true;
+    link.whenRoom(this.woken);
+    return false;
   }
 
   /** True while a command for `slot` (or EVERY_SLOT) could overtake one that is under way. */
@@ -257,7 +170,7 @@ export class Client implements Uploader, Connection, Flushable {
   }
 
   get inputBytes(): number {
-    return this.input.length;
+    return this.reader.input.length;
   }
 
   get pending(): number {
@@ -381,7 +294,7 @@ export class Client implements Uploader, Connection, Flushable {
 
   callLoose(call: Call): void {
     this.order.loosened(call);
-    if (this.stalled) this.touch();
+    if (this.reader.stalled) this.touch();
   }
 
   writesBehind(call: Call): boolean {
@@ -391,7 +304,7 @@ export class Client implements Uploader, Connection, Flushable {
   callSettled(call: Call): void {
     this.order.settled(call);
     if (this.closed && this.order.inFlight === 0) this.leaveLane();
-    if (this.stalled) this.touch();
+    if (this.reader.stalled) this.touch();
   }
 
   /** Something that the client may have waited for has happened. */
@@ -417,16 +330,11 @@ export class Client implements Uploader, Connection, Flushable {
         return this.dropSlow(unread);
       this.congested = unread > OUTPUT_PAUSE;
     }
-    if (this.stalled && !this.congested && (this.upload === undefined || this.upload.ready())) {
-      this.stalled = false;
-      this.goOn();
-      if (!this.stalled && this.paused && !this.closed) {
-        this.paused = false;
-        this.socket.resume();
-      }
+    if (this.reader.stalled && !this.congested) {
+      this.reader.retry();
       if (!this.dirty) this.outbox.flush();
     }
-    const over = (this.ending || this.said) && this.replies.front === undefined && !this.stalled;
+    const over = (this.ending || this.said) && this.replies.front === undefined && !this.reader.stalled;
     // Dirty again: what it was just answered goes out in the next turn, and then it is closed.
     if (over && !this.dirty) this.socket.destroySoon();
   }
@@ -444,7 +352,7 @@ export class Client implements Uploader, Connection, Flushable {
 
   /** The client has said all it will: what it has asked is still answered. */
   private finish(): void {
-    if (this.upload !== undefined) return this.close();
+    if (this.reader.uploading) return this.close();
     this.said = true;
     this.touch();
   }
@@ -452,8 +360,7 @@ export class Client implements Uploader, Connection, Flushable {
   /** Answers what is under way, then closes. Nothing more is read. */
   end(): void {
     this.ending = true;
-    this.input.forget();
-    this.stalled = false;
+    this.reader.stop();
     this.touch();
   }
 
@@ -463,8 +370,7 @@ export class Client implements Uploader, Connection, Flushable {
     if (reason !== undefined)
       this.context.log.warn({ client: this.session.address, reason }, 'a client was disconnected');
     this.replies.clear();
-    this.upload?.abandon();
-    this.input.forget();
+    this.reader.stop();
     this.context.clients.delete(this.session.id);
     this.context.counters.totals[TOTAL.clients]! -= 1;
     // What is still under way needs the lane.

@@ -40,6 +40,8 @@ export const CLIENT_COMMANDS: Readonly<Record<string, Handler>> = {
     client.say(command, verbatim(client.session.resp, `${clientLine(client, client.context.turn.tick())}\n`)),
   'client|list': list,
   'client|kill': kill,
+  // What a client can do is asked for where a server would send it elsewhere, which the proxy never does.
+  'client|capa': (client, command) => client.say(command, OK),
   'client|no-evict': onOff((client, on) => {
     client.session.noEvict = on;
   }),

@@ -5,11 +5,12 @@
 // proxy's, of all its workers; memory, keys, commands and replication are the servers'.
 
 import { mergeInfo } from '../command/info.ts';
+import { VERSION } from '../config.ts';
 import { verbatim } from '../resp/write.ts';
 import { TOTAL } from '../telemetry/counters.ts';
+import { reachedAt } from './address.ts';
 import type { Asker } from './asker.ts';
 import type { Client } from './client.ts';
-import { localPort } from './session.ts';
 
 /** Requests that show the proxy's section, beside its name. */
 const WHOLE = new Set(['default', 'all', 'everything']);
@@ -36,7 +37,7 @@ async function totalsOf({ context }: Client): Promise<number[]> {
 function fieldsOf({ context, session }: Client, totals: readonly number[]): Record<string, string> {
   const { config, server } = context;
   const age = ageOf(server.startedAt);
-  const port = localPort(session.localAddress);
+  const { host, port } = reachedAt(session);
   const fields: Record<string, string | number> = {
     process_id: process.pid,
     run_id: server.runId,
@@ -46,7 +47,7 @@ function fieldsOf({ context, session }: Client, totals: readonly number[]): Reco
     server_time_usec: Date.now() * 1000,
     executable: process.execPath,
     config_file: config.file,
-    listener0: `name=tcp,bind=${session.localAddress.slice(0, -`:${port}`.length)},port=${port}`,
+    listener0: `name=tcp,bind=${host},port=${port}`,
     connected_clients: totals[TOTAL.clients]!,
     maxclients: config.limits.clients,
     cluster_connections: 0,

@@ -31,5 +31,7 @@ export function elsewhere(client: Client, command: Command, f: Frame, where: num
 
 function refusal(command: Command): Buffer {
   const pending = command.refusal.endsWith('not served yet');
-  return pending ? errors.unsupported(command.name, command.refusal) : errors.refused(command.name);
+  return pending
+    ? errors.unsupported(command.name, command.refusal)
+    : errors.refused(command.name, command.refusal);
 }

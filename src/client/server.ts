@@ -20,7 +20,7 @@ import * as errors from '../resp/errors.ts';
 import { bulk, bulkString, double, encode, integer, map, nil, type Resp, verbatim } from '../resp/write.ts';
 import { Asker, ServerError } from './asker.ts';
 import type { Client } from './client.ts';
-import type { Handler } from './door.ts';
+import type { Handler } from './handler.ts';
 import { info } from './info.ts';
 import { parseReply, SavedArguments } from './saved.ts';
 import { scan } from './scan.ts';
@@ -43,8 +43,9 @@ export const SERVER_COMMANDS: Readonly<Record<string, Handler>> = {
   'commandlog|get': worked(log),
   'latency|latest': worked(async (inquest) => encode(inquest.resp, mergeLatest(await ofNodes(inquest)))),
   'latency|history': worked(async (inquest) => encode(inquest.resp, mergeHistory(await ofNodes(inquest)))),
+  // Of the primaries alone: replicas count again what they are sent.
   'latency|histogram': worked(async (inquest) =>
-    encode(inquest.resp, mergeHistograms(await ofNodes(inquest))),
+    encode(inquest.resp, mergeHistograms(await ofShards(inquest))),
   ),
   'latency|doctor': worked(async (inquest) => text(inquest, await ofNodes(inquest), nodeNames(inquest))),
   'latency|graph': worked(graph),
@@ -122,11 +123,7 @@ const DEFAULT_LOG = 10;
 async function randomKey({ client, asker, resp }: Inquest): Promise<Buffer> {
   const sizes = (await Asker.asProxy(client, (own) => own.ofShards(['DBSIZE']))).map(Number);
   const slots = asker.cluster.shardSlots();
-  let left = Math.random() * sizes.reduce((sum, size) => sum + size, 0);
-  const drawn = Math.max(
-    0,
-    sizes.findIndex((size) => (left -= size) < 0),
-  );
+  const drawn = draw(sizes);
   const rest = [...slots.keys()].filter((shard) => shard !== drawn && sizes[shard]! > 0);
   for (const shard of [drawn, ...rest]) {
     const key = await asker.value(slots[shard]!, ['RANDOMKEY']);
@@ -144,4 +141,14 @@ function stats(resp: Resp, fields: ReadonlyMap<string, Stat>): Buffer {
     resp,
     [...fields].map(([field, stat]) => [bulkString(field), value(stat)] as const),
   );
+}
+
+/** An index by chance, each as likely as its size is large. */
+function draw(sizes: readonly number[]): number {
+  let left = Math.random() * sizes.reduce((sum, size) => sum + size, 0);
+  for (const [i, size] of sizes.entries()) {
+    if (left < size) return i;
+    left -= size;
+  }
+  return 0;
 }

@@ -25,6 +25,7 @@ import type { Context } from './context.ts';
 import type { Input } from './input.ts';
 import type { Replies } from './replies.ts';
 import { type Downstream, Spoken } from './request.ts';
+import type { Session } from './session.ts';
 
 const MINUS = 45;
 const RETRY = 50;
@@ -35,17 +36,22 @@ const SWALLOW: Pending = { reply() {}, piece() {}, lost() {} };
 /** The client that uploads. */
 export interface Uploader extends Downstream {
   readonly context: Context;
-  readonly input: Input;
+  readonly session: Session;
   readonly replies: Replies;
   /** Nothing of it is under way. */
   readonly settled: boolean;
   /** Look again whether the upload is ready. */
   wake(): void;
-  /** Read no more before it is. */
-  waitForUpload(): void;
+}
+
+/** Its reader. */
+export interface Passage {
+  readonly input: Input;
+  /** Read no more before the upload is ready. */
+  wait(): void;
   /** All of the command is there; what follows waits for its reply. */
   waitForReply(): void;
-  /** The command is done. */
+  /** The command is answered. */
   uploaded(): void;
   /** The client has broken the protocol. */
   violate(f: Frame): void;
@@ -55,6 +61,7 @@ type Phase = 'settling' | 'finding' | 'passing' | 'discarding' | 'waiting' | 'do
 
 export class Upload implements Pending {
   private readonly client: Uploader;
+  private readonly passage: Passage;
   private readonly command: Command;
   private readonly frame: Frame;
   private readonly place = new Spoken();
@@ -69,8 +76,9 @@ export class Upload implements Pending {
   private passed = 0;
   private early: Buffer | undefined;
 
-  constructor(client: Uploader, command: Command, f: Frame) {
+  constructor(client: Uploader, passage: Passage, command: Command, f: Frame) {
     this.client = client;
+    this.passage = passage;
     this.command = command;
     this.frame = f;
     this.since = client.context.turn.micros;
@@ -88,15 +96,15 @@ export class Upload implements Pending {
   }
 
   /** Passes on what is there; returns where the next command begins, or -1 when this one goes on. */
-  pass(bytes: Buffer, _from: number, end: number): number {
-    const { frame: f, client } = this;
-    const { input } = client;
+  pass(bytes: Buffer, end: number): number {
+    const { frame: f, client, passage } = this;
+    const { input } = passage;
     if (this.written === 0 && this.passing < 0) this.begin();
     this.passContent(bytes, end);
     const status = frame(f, bytes, end, client.context.config.limits, true);
     if (status === VIOLATION) {
       this.abandon();
-      client.violate(f);
+      passage.violate(f);
       return -1;
     }
     this.passArguments(bytes);
@@ -115,7 +123,7 @@ export class Upload implements Pending {
       this.passContent(bytes, end);
       input.from = end;
     }
-    if (this.congested) client.waitForUpload();
+    if (this.congested) passage.wait();
     return -1;
   }
 
@@ -144,7 +152,8 @@ export class Upload implements Pending {
     if (!last) return;
     this.giveBack();
     this.phase = 'done';
-    client.uploaded();
+    this.passage.uploaded();
+    client.wake();
   }
 
   lost(_sent: boolean, begun: boolean, reason: string): void {
@@ -255,7 +264,7 @@ export class Upload implements Pending {
     const { early } = this;
     if (early !== undefined) return this.done(early);
     this.phase = 'waiting';
-    this.client.waitForReply();
+    this.passage.waitForReply();
   }
 
   /** Answers with an error, when the rest of the command has come and is thrown away. */
@@ -278,7 +287,8 @@ export class Upload implements Pending {
   private done(reply: Buffer): void {
     const { client, command, place, since } = this;
     this.phase = 'done';
-    client.uploaded();
+    this.passage.uploaded();
+    client.wake();
     client.answer(place, command, since, reply, 0, reply.length);
   }
 }

@@ -212,7 +212,7 @@ export abstract class Call implements Pending, Waiting {
     if (elapsed(this.since, cluster.turn.micros) > cluster.options.requestTimeout * 1000) return false;
     if (kind === MOVED || kind === ASK) return this.follow(kind, bytes, from, to);
     this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
-    cluster.counters.totals[TOTAL.retries]! += 1;
+    cluster.counters.totals[TOTAL.redirectsOther]! += 1;
     if (kind === TRYAGAIN) {
       // Time alone bounds it: on a slot that is being imported each try is an ASK as well.
       this.troubled().redirects = 0;

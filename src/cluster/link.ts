@@ -198,7 +198,9 @@ export class Link implements Flushable {
   check(now: number): void {
     if (this.state !== READY || this.flushed === this.head) return;
     const silent = now - Math.max(this.headAt, this.readAt);
-    if (silent > this.options.requestTimeout) this.fail(`no reply for ${Math.round(silent)} ms`);
+    if (silent <= this.options.requestTimeout) return;
+    this.totals[TOTAL.timeouts]! += 1;
+    this.fail(`no reply for ${Math.round(silent)} ms`);
   }
 
   /** True when nothing is pending and nothing is under way. */

@@ -118,7 +118,7 @@ export const SCHEMA = Type.Object({
     replyDepth: count(128, 8, 1024, 'how deep a reply may be nested'),
     users: count(64, 1, 10000, 'users of clients that links are kept for'),
   }),
-  streamAbove: bytes(mb, 64 * kb, gb, 'arguments and replies longer than this pass through in pieces'),
+  streamAbove: bytes(mb, 64 * kb, gb, 'an argument longer than this is passed on while it still comes'),
   node: Type.Object({
     links: count(1, 1, 64, 'shared links to a node, for each protocol version and worker'),
     maxPending: count(100000, 1, 10000000, 'commands that may wait for one node'),

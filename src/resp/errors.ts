@@ -54,6 +54,8 @@ export const noSuchKey = fixed('ERR no such key');
 export const numberOfKeys = fixed("ERR Number of keys can't be greater than number of args");
 export const negativeKeys = fixed("ERR Number of keys can't be negative");
 export const crossSlot = fixed("CROSSSLOT Keys in request don't hash to the same slot");
+export const invalidSlot = fixed('ERR Invalid slot');
+export const invalidSlotOrCount = fixed('ERR Invalid slot or number of keys');
 export const clusterDisabled = fixed('ERR This instance has cluster support disabled');
 export const maxClients = fixed('ERR max number of clients reached');
 
@@ -98,6 +100,11 @@ export function noSuchUser(name: string): Buffer {
   return error(`ERR No such user '${name.split('\0', 1)[0]}'`);
 }
 
+/** cluster.c, for an id that is no node's. */
+export function unknownNode(args: Arguments, index: number): Buffer {
+  return error(`ERR Unknown node ${echo(args, index, LONG_ECHO)}`);
+}
+
 export const execWithoutMulti = fixed('ERR EXEC without MULTI');
 export const discardWithoutMulti = fixed('ERR DISCARD without MULTI');
 export const nestedMulti = fixed('ERR MULTI calls can not be nested');
@@ -119,8 +126,8 @@ export function asServerSaid(text: string): Buffer {
 // ---- the proxy's own
 
 /** A command that is not passed on unless `setting` says so. `name` in lower case. */
-export function refused(name: string, setting = 'allow'): Buffer {
-  return error(`ERR slotless: '${name}' is refused; the setting '${setting}' permits it`);
+export function refused(name: string, reason: string, setting = 'allow'): Buffer {
+  return error(`ERR slotless: '${name}' is refused; the setting '${setting}' permits it (${reason})`);
 }
 
 /** A command that cannot be done through the proxy; `reason` is a clause. */

@@ -135,21 +135,36 @@ export function steps(mix: Mix, random: () => number): () => Step {
       weight: 6,
       make: () => {
         const [key, text] = [name('s', tag()), value()];
-        return writes(['SET', key, text], key, () => text, () => '+OK|');
+        return writes(
+          ['SET', key, text],
+          key,
+          () => text,
+          () => '+OK|',
+        );
       },
     },
     {
       weight: 4,
       make: () => {
         const [key, text] = [name('s', tag()), `${number++},`];
-        return writes(['APPEND', key, text], key, (state = '') => state + text, (next) => `:${next!.length}|`);
+        return writes(
+          ['APPEND', key, text],
+          key,
+          (state = '') => state + text,
+          (next) => `:${next!.length}|`,
+        );
       },
     },
     {
       weight: 6,
       make: () => {
         const key = name('n', tag());
-        return writes(['INCR', key], key, (state = '0') => String(Number(state) + 1), (next) => `:${next}|`);
+        return writes(
+          ['INCR', key],
+          key,
+          (state = '0') => String(Number(state) + 1),
+          (next) => `:${next}|`,
+        );
       },
     },
     {

@@ -49,7 +49,11 @@ export class Mover {
       `${heir.port} to be a primary`,
       async () => {
         await cluster.cli(heir.port, 'CLUSTER', 'FAILOVER').catch(() => {});
-        return until('it to be one', async () => (await this.lines(heir.port)).some((line) => /myself,master/.test(line)), 6000);
+        return until(
+          'it to be one',
+          async () => (await this.lines(heir.port)).some((line) => /myself,master/.test(line)),
+          6000,
+        );
       },
       60_000,
     );
@@ -57,7 +61,9 @@ export class Mover {
   }
 
   private async lines(port: number): Promise<string[]> {
-    return String(await this.cluster.cli(port, 'CLUSTER', 'NODES')).trim().split('\n');
+    return String(await this.cluster.cli(port, 'CLUSTER', 'NODES'))
+      .trim()
+      .split('\n');
   }
 
   /** Waits until all nodes say the same of who owns what: a move begun before would be undone by old news. */
@@ -67,7 +73,9 @@ export class Mover {
     await until('all nodes to agree on the slots', async () => {
       const views = await Promise.all(
         cluster.nodes.map(async ({ port }) => {
-          const owned = (await this.lines(port)).map((line) => [line.slice(0, 40), ...line.split(' ').slice(8)].join(' '));
+          const owned = (await this.lines(port)).map((line) =>
+            [line.slice(0, 40), ...line.split(' ').slice(8)].join(' '),
+          );
           return owned.sort().join('\n');
         }),
       );
@@ -95,8 +103,11 @@ export class Mover {
   /** Moves what is left of an open slot, and gives it to its new owner. */
   async finish(slot: number, source: Node, target: Node, few: number, pause: number): Promise<void> {
     const { cluster } = this;
-    while ((await cluster.moveKeys(slot, source.port, target.port, few)) > 0) if (pause > 0) await delay(pause);
-    const others = (await this.primaries()).map(({ node }) => node).filter((one) => one !== target && one !== source);
+    while ((await cluster.moveKeys(slot, source.port, target.port, few)) > 0)
+      if (pause > 0) await delay(pause);
+    const others = (await this.primaries())
+      .map(({ node }) => node)
+      .filter((one) => one !== target && one !== source);
     // The destination first: else nobody would own the slot if this ended here.
     for (const { port } of [target, source, ...others]) {
       await cluster.cli(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', target.id);
@@ -119,7 +130,17 @@ export class Mover {
     const all = await Promise.all(
       this.cluster.nodes.map(async (node) => {
         const own = (await this.lines(node.port)).find((line) => /myself,master/.test(line));
-        return own === undefined ? [] : [{ node, ranges: own.split(' ').slice(8).filter((part) => !part.startsWith('[')) }];
+        return own === undefined
+          ? []
+          : [
+              {
+                node,
+                ranges: own
+                  .split(' ')
+                  .slice(8)
+                  .filter((part) => !part.startsWith('[')),
+              },
+            ];
       }),
     );
     return all.flat().filter(({ ranges }) => ranges.length > 0);

@@ -71,7 +71,10 @@ describe('order', () => {
     x!.script = ({ name, words }) => (name === 'APPEND' ? y!.moved(slot(words[1]!)) : undefined);
     const replies = await c.pipeline(Array.from({ length: 50 }, (_, i) => ['APPEND', '{b}', `${i},`]));
     assert.equal(text(replies).at(-1), ':140|');
-    assert.deepEqual(fake.executed, Array.from({ length: 50 }, (_, i) => `APPEND {b} ${i},`));
+    assert.deepEqual(
+      fake.executed,
+      Array.from({ length: 50 }, (_, i) => `APPEND {b} ${i},`),
+    );
   });
 
   test('what is redirected goes behind what already waits for its slot', async (t) => {
@@ -89,7 +92,10 @@ describe('order', () => {
       return ask;
     };
     const c = await client();
-    const replies = c.pipeline([['SET', '{b}', '1'], ['SET', '{b}', '2']]);
+    const replies = c.pipeline([
+      ['SET', '{b}', '1'],
+      ['SET', '{b}', '2'],
+    ]);
     // The first is refused, can't reach the other node, and comes back: behind the second, which is still there.
     await until('the first to be sent again', () => times === 2);
     await y.listen();
@@ -118,7 +124,10 @@ describe('order', () => {
     await reached(client);
     down = false;
     assert.deepEqual(text(await Promise.all([a, c, d])), ['+OK|', '+OK|', '+OK|']);
-    assert.deepEqual(fake.executed.filter((one) => !one.endsWith('other')), ['SET {b} early', 'SET {b} late']);
+    assert.deepEqual(
+      fake.executed.filter((one) => !one.endsWith('other')),
+      ['SET {b} early', 'SET {b} late'],
+    );
   });
 
   test('a read is not asked again behind a write that may have been done', async (t) => {
@@ -135,7 +144,12 @@ describe('order', () => {
       return undefined;
     };
     const c = await client();
-    const [before, add] = text(await c.pipeline([['GET', '{b}'], ['INCR', '{b}']]));
+    const [before, add] = text(
+      await c.pipeline([
+        ['GET', '{b}'],
+        ['INCR', '{b}'],
+      ]),
+    );
     assert.match(add!, /outcome/);
     assert.match(before!, /^(\$-1\||-)/, `the read saw what was written after it: ${before}`);
   });
@@ -196,7 +210,12 @@ describe('order', () => {
       return '-TRYAGAIN says the script\r\n';
     };
     const c = await client();
-    await c.call('EVAL', "redis.call('incr', KEYS[1]) return redis.error_reply('TRYAGAIN says the script')", 1, '{b}');
+    await c.call(
+      'EVAL',
+      "redis.call('incr', KEYS[1]) return redis.error_reply('TRYAGAIN says the script')",
+      1,
+      '{b}',
+    );
     assert.deepEqual(fake.executed, ['INCR {b}']);
   });
 

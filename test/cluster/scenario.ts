@@ -64,6 +64,24 @@ export function schedules(moves: number, failovers: boolean): fc.Arbitrary<Sched
   });
 }
 
+/** Plays schedules until `ms` have passed; none is broken off. A failure names the schedule and its seed. */
+export async function playFor(
+  ms: number,
+  arbitrary: fc.Arbitrary<Schedule>,
+  one: (schedule: Schedule) => Promise<unknown>,
+): Promise<void> {
+  const end = performance.now() + ms;
+  do {
+    // One run at a time, and no shrinking: a schedule can't be played again as it was.
+    await fc.assert(
+      fc.asyncProperty(arbitrary, async (schedule) => {
+        await one(schedule);
+      }),
+      { numRuns: 1, endOnFailure: true, verbose: 1 },
+    );
+  } while (performance.now() < end);
+}
+
 const tags = [...SLOTS_MOVED, ...SLOTS_LEFT].map(tagOf);
 let runs = 0;
 

@@ -102,9 +102,13 @@ export function butFor(...names: string[]): Alike {
   });
 }
 
-/** As many of the same types and lengths, whatever they say. */
+/** As many of the same types, and strings of the same lengths, whatever they say. */
 export const shaped = by(function shape(node: Node): Node {
-  return { ...node, text: '?'.repeat(node.text.length), items: node.items.map(shape) };
+  return {
+    ...node,
+    text: node.type === ':' ? '' : '?'.repeat(node.text.length),
+    items: node.items.map(shape),
+  };
 });
 
 /** What newer servers add to a line of CLIENT LIST about the bytes that passed. */

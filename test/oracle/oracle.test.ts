@@ -11,7 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import type { RawClient } from '../support/client.ts';
 import { availableServers } from '../support/servers.ts';
 import { everything } from './bytes.ts';
-import { COMPARED, comparedOf, OTHERWISE } from './exceptions.ts';
+import { COMPARED, comparedOf, ELSEWHERE, OTHERWISE } from './exceptions.ts';
 import { compare, run, wordsOf } from './run.ts';
 import { type Both, closeStand, connectBoth, empty, openStand, type Stand, show } from './stand.ts';
 import { readBytes, readCall, readCalls } from './tables.ts';
@@ -45,6 +45,23 @@ for (const server of await availableServers()) {
 
     after(() => closeStand(stand));
 
+    test('every command of the server is called', async () => {
+      const commands = (await stand.lone.ask('COMMAND')) as unknown[][];
+      const names = commands.flatMap((row) => [row, ...(row[9] as unknown[][])]).map((row) => String(row[0]));
+      const others = OTHERWISE.flatMap((row) => row.calls.map((text) => readCall(text)));
+      const called = new Set(
+        [...calls, ...others].flatMap((call) => {
+          const [name = '', subcommand = ''] = wordsOf(call).map((word) => word.toLowerCase());
+          return [name, `${name}|${subcommand}`];
+        }),
+      );
+      const elsewhere = (name: string) => ELSEWHERE.some(({ commands }) => commands.test(name));
+      assert.deepEqual(
+        names.filter((name) => !called.has(name) && !elsewhere(name)),
+        [],
+      );
+    });
+
     for (const [name, sequences] of open) {
       for (const resp of [2, 3] as const) {
         for (const atOnce of [false, true]) {
@@ -67,7 +84,11 @@ for (const server of await availableServers()) {
           for (const first of ['', 'HELLO 3\r\n']) {
             await empty(control);
             const input = Buffer.concat([Buffer.from(first), bytes]);
-            assert.equal(await everything(stand.proxy.port, input), await everything(stand.lone.port, input), at);
+            assert.equal(
+              await everything(stand.proxy.port, input),
+              await everything(stand.lone.port, input),
+              at,
+            );
           }
         }
       });
@@ -119,7 +140,11 @@ for (const server of await availableServers()) {
       test(`bytes: ${name}, as one server`, async () => {
         for (const { bytes, at } of lines) {
           await empty(control);
-          assert.equal(await everything(stand.proxy.port, bytes), await everything(stand.lone.port, bytes), at);
+          assert.equal(
+            await everything(stand.proxy.port, bytes),
+            await everything(stand.lone.port, bytes),
+            at,
+          );
         }
       });
     }

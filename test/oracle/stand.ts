@@ -1,7 +1,7 @@
 /** One server alone, and a cluster of the same servers behind the proxy: what is asked of both. */
 
-import { type Cluster, type ClusterOptions, type Lone, startCluster, startLone } from '../support/cluster.ts';
 import { connect, type RawClient } from '../support/client.ts';
+import { type Cluster, type ClusterOptions, type Lone, startCluster, startLone } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import type { Server } from '../support/servers.ts';
 
@@ -17,9 +17,16 @@ export interface Both<T> {
 }
 
 /** Three primaries and, for the commands that go to every node, their replicas. */
-export async function openStand(options: Omit<ClusterOptions, 'primaries'> & { server: Server }): Promise<Stand> {
+export async function openStand(
+  options: Omit<ClusterOptions, 'primaries'> & { server: Server },
+): Promise<Stand> {
   const [lone, cluster] = await Promise.all([startLone(options), startCluster(options)]);
-  return { lone, cluster, proxy: await startProxy({ cluster }) };
+  try {
+    return { lone, cluster, proxy: await startProxy({ cluster }) };
+  } catch (error) {
+    await Promise.all([cluster.stop(), lone.stop()]);
+    throw error;
+  }
 }
 
 export async function closeStand(stand: Stand | undefined): Promise<void> {

@@ -46,9 +46,9 @@ function sequences(file: URL): Sequence[] {
   }));
 }
 
-/** The lines of a table, in the order they stand, under the headings they stand under. */
+/** The lines of a table, in the order they stand, under the headings they stand under (at first, none). */
 export function sections(file: URL): { name: string; lines: { text: string; at: string }[] }[] {
-  const found: ReturnType<typeof sections> = [];
+  const found: ReturnType<typeof sections> = [{ name: '', lines: [] }];
   readFileSync(file, 'utf8')
     .split('\n')
     .forEach((text, i) => {
@@ -57,7 +57,7 @@ export function sections(file: URL): { name: string; lines: { text: string; at: 
       if (text.startsWith('== ')) found.push({ name: text.slice(3), lines: [] });
       else found.at(-1)?.lines.push({ text, at });
     });
-  return found;
+  return found.filter(({ lines }) => lines.length > 0);
 }
 
 /** One line of a table. */
@@ -74,18 +74,18 @@ function readWord(word: string): Word {
   const kept = /^\$([a-z]\w*)$/.exec(word)?.[1];
   if (kept !== undefined) return { kept };
   const plain = word.replace(/"((?:\\.|[^"\\])*)"|([^"]+)/g, (_, quoted, bare) =>
-    quoted === undefined ? repeat(bare) : unescape(quoted),
+    quoted === undefined ? withRepeats(bare) : withEscapes(quoted),
   );
   return Buffer.from(plain, 'latin1');
 }
 
 /** `<ab*3>` as ababab. */
-export function repeat(text: string): string {
+export function withRepeats(text: string): string {
   return text.replace(/<([^<>*]+)\*(\d+)>/g, (_, what: string, times: string) => what.repeat(Number(times)));
 }
 
 /** `\r`, `\n`, `\t`, `\xHH`, and any other character for itself; one character a byte. */
-export function unescape(text: string): string {
+export function withEscapes(text: string): string {
   return text.replace(/\\(x[0-9a-f]{2}|.)/gi, (_, code: string) => {
     if (code.length === 3) return String.fromCharCode(Number.parseInt(code.slice(1), 16));
     return { r: '\r', n: '\n', t: '\t' }[code] ?? code;
@@ -96,6 +96,9 @@ export function unescape(text: string): string {
 export function readBytes(file: URL): { name: string; lines: { bytes: Buffer; at: string }[] }[] {
   return sections(file).map(({ name, lines }) => ({
     name,
-    lines: lines.map(({ text, at }) => ({ bytes: Buffer.from(unescape(repeat(text)), 'latin1'), at })),
+    lines: lines.map(({ text, at }) => ({
+      bytes: Buffer.from(withEscapes(withRepeats(text)), 'latin1'),
+      at,
+    })),
   }));
 }
