@@ -21,6 +21,7 @@ export function splitBySlot(client: Client, command: Command, f: Frame): boolean
   const plan = split(command, f);
   if (plan === undefined) return client.refuse(command, errors.wrongArity(command.name));
   if (!client.settled) for (let p = 0; p < plan.count; p++) if (client.mustWait(plan.slot[p]!)) return false;
+  for (let p = 0; p < plan.count; p++) if (!client.roomFor(plan.slot[p]!)) return false;
   const whole = new Gathered(client, command, false, (replies) => mergeSplit(plan, command, replies));
   const several = plan.keys === plan.count ? undefined : severalKeys(plan);
   whole.expect(
@@ -47,6 +48,7 @@ export function fanOut(client: Client, command: Command, f: Frame): boolean {
   const { cluster } = client;
   const bytes = f.bytes as Buffer;
   const slots = cluster.shardSlots();
+  for (const slot of slots) if (!client.roomFor(slot)) return false;
   const replicas =
     command.route === ROUTE.allNodes ? cluster.allNodes().filter(({ primary }) => !primary) : [];
   const names = [

@@ -51,7 +51,10 @@ test('texts of Redis', () => {
 });
 
 test('the proxy’s own errors name it and the setting', () => {
-  says(errors.refused('shutdown'), "ERR slotless: 'shutdown' is refused; the setting 'allow' permits it");
+  says(
+    errors.refused('shutdown', 'it would stop a node'),
+    "ERR slotless: 'shutdown' is refused; the setting 'allow' permits it (it would stop a node)",
+  );
   says(
     errors.outcomeUnknown('reset'),
     'ERR slotless: connection to the node was lost before the reply; the outcome of this write is unknown (reset)',
