@@ -4,6 +4,7 @@
 // before them comes before them at every node.
 
 import { FIXED } from '../cluster/call.ts';
+import type { Node } from '../cluster/node.ts';
 import { type Command, ROUTE } from '../command/command.ts';
 import { Keys, slotOfAll } from '../command/keys.ts';
 import { mergeFanOut, mergeSplit } from '../command/merge.ts';
@@ -11,6 +12,7 @@ import { type Plan, split } from '../command/split.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { command as encodeCommand } from '../resp/write.ts';
+import { askOnce } from './asker.ts';
 import type { Client } from './client.ts';
 import { EVERY_SLOT } from './order.ts';
 import { Gathered, Question } from './request.ts';
@@ -44,6 +46,7 @@ function severalKeys(plan: Plan): Int32Array {
 
 /** DBSIZE, FLUSHALL, CONFIG SET ...: every primary, or every node. */
 export function fanOut(client: Client, command: Command, f: Frame): boolean {
+  if (KILLS.has(command.name)) return kill(client, command, f);
   if (client.mustWait(EVERY_SLOT)) return false;
   const { cluster } = client;
   const bytes = f.bytes as Buffer;
@@ -70,6 +73,29 @@ export function fanOut(client: Client, command: Command, f: Frame): boolean {
     whole.parts[slots.length + i]!.startAt(node, bytes, f.from, f.to);
   });
   return true;
+}
+
+/** They end a script that runs for long, and every shared link may be waiting for just that script. */
+const KILLS = new Set(['script|kill', 'function|kill']);
+
+/** SCRIPT KILL, FUNCTION KILL: asked of every primary over a link of its own. */
+function kill(client: Client, command: Command, f: Frame): boolean {
+  const args = savedArguments(f);
+  return client.workOut(command, async () => {
+    const { primaries } = client.cluster;
+    const ask = async (node: Node): Promise<Buffer> => {
+      const link = node.borrow(client.lane);
+      if (link === undefined) return errors.limit('node.dedicated', client.context.config.node.dedicated);
+      const reply = await askOnce(link, args.request);
+      node.giveBack(client.lane, link);
+      return reply;
+    };
+    return mergeFanOut(
+      command,
+      await Promise.all(primaries.map(ask)),
+      primaries.map(({ address }) => address),
+    );
+  });
 }
 
 /** Commands whose keys the server alone can find: it is asked, and then the command goes to their slot. */
