@@ -98,7 +98,7 @@ export interface Otherwise {
 
 const CROSS_SLOT = /^-CROSSSLOT Keys in request don't hash to the same slot\r\n$/;
 const PENDING = /^-ERR slotless: '[a-z|]+' is not supported: .*not served yet\r\n$/;
-const REFUSED = /^-ERR slotless: '[a-z|-]+' is refused.* 'allow' permits it\r\n$/;
+const REFUSED = /^-ERR slotless: '[a-z|-]+' is refused; the setting 'allow' permits it \(.+\)\r\n$/;
 
 export const OTHERWISE: readonly Otherwise[] = [
   {
