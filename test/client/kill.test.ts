@@ -8,7 +8,7 @@ let cluster: Cluster;
 let proxy: RunningProxy;
 
 before(async () => {
-  cluster = await startCluster({ primaries: 3, replicas: 0, config: ['busy-reply-threshold 100'] });
+  cluster = await startCluster({ primaries: 3, replicas: 0, config: ['--busy-reply-threshold', '100'] });
   proxy = await startProxy({ cluster });
 });
 
