@@ -78,6 +78,8 @@ function list(client: Client, command: Command, f: Frame): boolean {
     filter = { id: ids };
   } else if (args.argc !== 2) return client.refuse(command, errors.syntax());
   return client.workOut(command, async () => {
+    const denied = await denial(client, args);
+    if (denied !== undefined) return denied;
     const { context, session } = client;
     const own = [...context.clients.values()].map((each) => clientLine(each, context.turn.tick()));
     const lines = [...own, ...(await context.peers.clientLines())].filter((line) =>
@@ -107,6 +109,8 @@ function kill(client: Client, command: Command, f: Frame): boolean {
   const filter = old ? { address: args.text(2) } : readFilter(client, args);
   if (Buffer.isBuffer(filter)) return client.refuse(command, filter);
   return client.workOut(command, async () => {
+    const denied = await denial(client, args);
+    if (denied !== undefined) return denied;
     const { context } = client;
     if (filter.user !== undefined && !(await isUser(client, filter.user)))
       return errors.noSuchUser(filter.user);
@@ -118,6 +122,24 @@ function kill(client: Client, command: Command, f: Frame): boolean {
     if (!old) return integer(count);
     return count > 0 ? OK : errors.noSuchClient();
   });
+}
+
+/**
+ * The error for a user whom the servers' ACL rules do not let see or end other clients. They are asked, with
+ * the proxy's own rights; where they can't say, nobody may.
+ */
+async function denial(client: Client, args: SavedArguments): Promise<Buffer | undefined> {
+  const { username, id } = client.session;
+  const user = username === '' ? 'default' : Buffer.from(username, 'latin1');
+  const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
+  const slot = client.cluster.anySlot(id);
+  const verdict = parseReply(
+    await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'DRYRUN', user, ...words])),
+  );
+  if (String(verdict) === 'OK') return undefined;
+  if (Buffer.isBuffer(verdict))
+    return errors.asServerSaid(`NOPERM ${String(verdict).replace(/^This/, 'this')}`);
+  return errors.asServerSaid(`NOPERM slotless: the proxy's user may not ask ACL DRYRUN: ${verdict}`);
 }
 
 /** Whether the servers know a user. When none of them can be asked, it is taken for one. */
