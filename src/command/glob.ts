@@ -59,7 +59,10 @@ function matchClass(pattern: Uint8Array, from: number, byte: number): number {
       const high = Math.max(pattern[p]!, pattern[p + 2]!);
       found ||= low <= byte && byte <= high;
       p += 3;
-    } else found ||= pattern[p++] === byte;
+    } else {
+      found ||= pattern[p] === byte;
+      p++;
+    }
   }
   return found === negated ? -1 : Math.min(p + 1, end);
 }
