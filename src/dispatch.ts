@@ -5,7 +5,7 @@
 
 import type { Arguments } from './command/arguments.ts';
 import { type Command, ROUTE } from './command/command.ts';
-import { blocks, CROSS, INVALID, NONE, slotOfKeys, UNKNOWN } from './command/keys.ts';
+import { blocks, CROSS, findKeys, INVALID, Keys, NONE, slotOfKeys, UNKNOWN } from './command/keys.ts';
 import { slotOf } from './command/slot.ts';
 
 /** To be cut by slot. */
@@ -58,7 +58,14 @@ function ofKeys(command: Command, args: Arguments): number {
   return slot === NONE || slot === INVALID ? ANY : REFUSED;
 }
 
-/** True when the command has one key and no other, so that nothing in its slot can hold it back but itself. */
+/** True when every call of the command has one key, at a place that is known. */
 export function singleKey(command: Command): boolean {
   return command.keyFirst > 0 && command.keyLast === command.keyFirst;
 }
+
+/** True when this call, which `dispatch` has just sent to one slot, has more than one key. */
+export function severalKeys(command: Command, args: Arguments): boolean {
+  return !singleKey(command) && findKeys(command, args, keys) > 1;
+}
+
+const keys = new Keys();

@@ -10,7 +10,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/node.ts';
 import { elapsed, type Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE } from '../command/command.ts';
-import { dispatch, singleKey } from '../dispatch.ts';
+import { dispatch, severalKeys, singleKey } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
@@ -21,7 +21,7 @@ import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
 import { Reader, type Sink } from './reader.ts';
 import { type Place, Replies } from './replies.ts';
-import { Request, Spoken } from './request.ts';
+import { onlyReads, Request, Spoken } from './request.ts';
 import { Session } from './session.ts';
 
 /** Unread output above which a client is not read from. */
@@ -132,13 +132,13 @@ export class Client implements Sink, Connection, Flushable {
       return this.refuse(command, errors.noAuth());
     session.lastCommand = command;
     const where = dispatch(command, f);
-    if (where >= 0) return this.toSlot(command, f, where, !singleKey(command));
+    if (where >= 0) return this.toSlot(command, f, where, severalKeys(command, f));
     return this.elsewhere(this, command, f, where);
   }
 
   /** Sends a command whole to the owner of a slot. */
   toSlot(command: Command, f: Frame, slot: number, loose: boolean): boolean {
-    if (this.order.mustWait(slot)) return false;
+    if (this.order.mustWait(slot, onlyReads(command))) return false;
     if (!this.roomFor(slot)) return false;
     const request = new Request(this, command, slot, loose);
     this.replies.push(request);
@@ -160,8 +160,8 @@ export class Client implements Sink, Connection, Flushable {
   }
 
   /** True while a command for `slot` (or EVERY_SLOT) could overtake one that is under way. */
-  mustWait(slot: number): boolean {
-    return this.order.mustWait(slot);
+  mustWait(slot: number, reads: boolean): boolean {
+    return this.order.mustWait(slot, reads);
   }
 
   /** For CLIENT LIST. */

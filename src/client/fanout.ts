@@ -15,14 +15,16 @@ import { command as encodeCommand } from '../resp/write.ts';
 import { askOnce } from './asker.ts';
 import type { Client } from './client.ts';
 import { EVERY_SLOT } from './order.ts';
-import { Gathered, Question } from './request.ts';
+import { Gathered, onlyReads, Question } from './request.ts';
 import { parseReply, savedArguments } from './saved.ts';
 
 /** MGET, MSET, DEL ... with keys in several slots. */
 export function splitBySlot(client: Client, command: Command, f: Frame): boolean {
   const plan = split(command, f);
   if (plan === undefined) return client.refuse(command, errors.wrongArity(command.name));
-  if (!client.settled) for (let p = 0; p < plan.count; p++) if (client.mustWait(plan.slot[p]!)) return false;
+  const reads = onlyReads(command);
+  if (!client.settled)
+    for (let p = 0; p < plan.count; p++) if (client.mustWait(plan.slot[p]!, reads)) return false;
   for (let p = 0; p < plan.count; p++) if (!client.roomFor(plan.slot[p]!)) return false;
   const whole = new Gathered(client, command, false, (replies) => mergeSplit(plan, command, replies));
   const several = plan.keys === plan.count ? undefined : severalKeys(plan);
@@ -47,7 +49,7 @@ function severalKeys(plan: Plan): Int32Array {
 /** DBSIZE, FLUSHALL, CONFIG SET ...: every primary, or every node. */
 export function fanOut(client: Client, command: Command, f: Frame): boolean {
   if (KILLS.has(command.name)) return kill(client, command, f);
-  if (client.mustWait(EVERY_SLOT)) return false;
+  if (client.mustWait(EVERY_SLOT, onlyReads(command))) return false;
   const { cluster } = client;
   const bytes = f.bytes as Buffer;
   const slots = cluster.shardSlots();

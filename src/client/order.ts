@@ -49,10 +49,10 @@ export class Order {
     if (call.loose) this.loose--;
   }
 
-  /** True while a command for `slot` could overtake one that is under way. */
-  mustWait(slot: number): boolean {
+  /** True while a command for `slot` could overtake one that is under way. `reads`: it changes nothing. */
+  mustWait(slot: number, reads: boolean): boolean {
     if (this.inFlight === 0 || (this.loose === 0 && this.map === this.cluster.topology)) return false;
-    return this.search(slot);
+    return this.search(slot, reads);
   }
 
   /** True when a write to the call's slot was sent after it, and may have been executed. */
@@ -82,7 +82,7 @@ export class Order {
     return found;
   }
 
-  private search(slot: number): boolean {
+  private search(slot: number, reads: boolean): boolean {
     let misplaced = false;
     for (let place = this.replies.front; place !== undefined; place = place.next) {
       const wide = place instanceof Gathered && place.wide;
@@ -90,7 +90,9 @@ export class Order {
         if (call.settled) continue;
         if (wide) return true;
         const away = call.node === undefined || call.node !== this.cluster.ownerOf(call.slot);
-        if ((slot === EVERY_SLOT || call.slot === slot) && (away || call.loose)) return true;
+        // Two reads may change places: neither can tell.
+        const matters = (slot === EVERY_SLOT || call.slot === slot) && !(reads && call.reads);
+        if (matters && (away || call.loose)) return true;
         misplaced ||= away;
       }
     }

@@ -124,21 +124,24 @@ test('after a failover the heir owns the slots when a majority says so', () => {
   assert.deepEqual(map.shards[0]!.replicas, [node(0)]);
 });
 
-const maps = fc
-  .tuple(fc.nat({ max: 9 }), owners)
-  .map(([epoch, owners]) => reconcile([view(epoch, owners, [9])], 1));
+/** A map with one replica to each shard. Made in the test, so that a counterexample is not 16384 slots long. */
+function mapOf(owners: readonly number[]): Topology {
+  return reconcile([view(1, owners, [9])], 1);
+}
+
 const slots = fc.nat({ max: SLOTS - 1 });
 
 test('a MOVED changes the owner of one slot and nothing else', () => {
   fc.assert(
-    fc.property(maps, slots, fc.nat({ max: 12 }), (map, slot, name) => {
+    fc.property(owners, slots, fc.nat({ max: 12 }), (owners, slot, name) => {
+      const map = mapOf(owners);
       const before = structuredClone(map);
       const { host, port } = node(name);
       const next = withMoved(map, slot, host, port);
       assert.deepEqual(map, before);
       const owner = next.shards[next.slots[slot]!]!.primary;
       assert.deepEqual([owner.host, owner.port], [host, port]);
-      const others = (slots: Uint16Array) => slots.toSpliced(slot, 1);
+      const others = (slots: Uint16Array) => slots.with(slot, 0);
       assert.deepEqual(others(next.slots), others(map.slots));
       assert.deepEqual(next.shards.slice(0, map.shards.length), map.shards);
       assert.ok(next.shards.length <= map.shards.length + 1);
@@ -174,7 +177,8 @@ test('a map is the same as itself in another order of replicas, and no other', (
 
 test('a run of slots ends where the next one has another owner', () => {
   fc.assert(
-    fc.property(maps, slots, (map, slot) => {
+    fc.property(owners, slots, (owners, slot) => {
+      const map = mapOf(owners);
       const end = runEnd(map, slot);
       assert.ok(end >= slot && end < SLOTS);
       assert.ok(map.slots.subarray(slot, end + 1).every((shard) => shard === map.slots[slot]));

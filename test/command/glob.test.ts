@@ -16,6 +16,7 @@ test('stars, question marks, classes and escapes', () => {
   assert.ok(matches('h?llo', 'hello') && !matches('h?llo', 'hllo'));
   assert.ok(matches('h[ae]llo', 'hallo') && !matches('h[ae]llo', 'hillo'));
   assert.ok(matches('h[^e]llo', 'hallo') && !matches('h[^e]llo', 'hello'));
+  assert.ok(matches('[aab]c', 'ac') && !matches('[aab]c', 'aa'));
   assert.ok(matches('h[a-c]', 'hb') && matches('h[c-a]', 'hb') && !matches('h[a-c]', 'hd'));
   assert.ok(matches('\\*', '*') && !matches('\\*', 'a'));
   assert.ok(!matches('A', 'a'));
