@@ -3,8 +3,9 @@
 
 import type { Call, Caller } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import type { Lane } from '../cluster/lanes.ts';
 import type { Link, Pending } from '../cluster/link.ts';
-import type { Lane, Node } from '../cluster/node.ts';
+import type { Node } from '../cluster/node.ts';
 import { notServed } from '../resp/errors.ts';
 import { command } from '../resp/write.ts';
 import type { Context } from './context.ts';
@@ -51,7 +52,7 @@ export class Asker implements Caller {
     password: string,
     work: (asker: Asker) => Promise<T>,
   ): Promise<T> {
-    const lane = client.cluster.enterLane(2, username, password, 0);
+    const lane = client.cluster.enterLane({ resp: 2, username, password, readOnly: false, copy: 0 });
     try {
       return await work(new Asker(client.cluster, lane));
     } finally {

@@ -92,7 +92,7 @@ async function tryOnce(client: Client, words: readonly (string | Buffer | number
   const { cluster, context } = client;
   const node = cluster.primaries[cluster.slots[cluster.anySlot(client.session.id)]!];
   if (node === undefined) return errors.notReady('no shard is known');
-  const lane = cluster.enterLane(2, '', '', 0);
+  const lane = cluster.enterLane({ resp: 2, username: '', password: '', readOnly: false, copy: 0 });
   const link = node.borrow(lane);
   cluster.leaveLane(lane);
   if (link === undefined) return errors.limit('node.dedicated', context.config.node.dedicated);

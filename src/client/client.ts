@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import type { Lane } from '../cluster/node.ts';
+import type { Lane } from '../cluster/lanes.ts';
 import { elapsed, type Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE } from '../command/command.ts';
 import { dispatch, severalKeys, singleKey } from '../dispatch.ts';
@@ -67,7 +67,13 @@ export class Client implements Sink, Connection, Flushable {
     this.reader = new Reader(this, socket);
     const { username, password } = context.user;
     const id = context.nextId();
-    const lane = this.cluster.enterLane(2, username, password, id % this.cluster.options.links);
+    const lane = this.cluster.enterLane({
+      resp: 2,
+      username,
+      password,
+      readOnly: false,
+      copy: this.copy(id),
+    });
     this.session = new Session(id, socket, lane, context.openToAll, context.turn.now);
     this.session.username = username;
     this.session.password = password;
@@ -235,7 +241,13 @@ export class Client implements Sink, Connection, Flushable {
     session.resp = resp;
     session.username = username;
     session.password = password;
-    session.lane = cluster.enterLane(resp, username, password, session.id % cluster.options.links);
+    session.lane = cluster.enterLane({
+      resp,
+      username,
+      password,
+      readOnly: false,
+      copy: this.copy(session.id),
+    });
     cluster.leaveLane(old);
   }
 
@@ -376,6 +388,11 @@ export class Client implements Sink, Connection, Flushable {
     // What is still under way needs the lane.
     if (this.order.inFlight === 0) this.leaveLane();
     this.socket.destroy();
+  }
+
+  /** Which of a node's equal links. */
+  private copy(id: number): number {
+    return id % this.cluster.options.links;
   }
 
   private leaveLane(): void {

@@ -1,7 +1,7 @@
 // What the server would remember of a connection, and the proxy remembers in its place.
 
 import type { Socket } from 'node:net';
-import type { Lane } from '../cluster/node.ts';
+import type { Lane } from '../cluster/lanes.ts';
 import type { Command } from '../command/command.ts';
 
 export class Session {

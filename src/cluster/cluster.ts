@@ -4,11 +4,11 @@
 // asks for a new one. Nodes outlive maps: one that is in the next map keeps its links, one that is in none is
 // closed when nothing is pending on it.
 
-import { command } from '../resp/write.ts';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import { Gates } from './gate.ts';
-import type { Greeting, Link, LinkOwner } from './link.ts';
-import { addressOf, type Lane, Node, type NodeOptions } from './node.ts';
+import { type Lane, type LaneKey, Lanes } from './lanes.ts';
+import type { Link, LinkOwner } from './link.ts';
+import { addressOf, Node, type NodeOptions } from './node.ts';
 import { EMPTY, type Topology, withMoved } from './topology.ts';
 import type { Turn } from './turn.ts';
 
@@ -47,8 +47,7 @@ export class Cluster implements LinkOwner {
 
   private readonly events: ClusterEvents;
   private readonly nodes = new Map<string, Node>();
-  private readonly lanes: (Lane | undefined)[] = [];
-  private readonly unusedSince = new Map<Lane, number>();
+  private readonly lanes: Lanes;
   private readonly timer: NodeJS.Timeout;
 
   constructor(options: ClusterOptions, turn: Turn, counters: Counters, events: ClusterEvents) {
@@ -56,6 +55,7 @@ export class Cluster implements LinkOwner {
     this.turn = turn;
     this.counters = counters;
     this.events = events;
+    this.lanes = new Lanes(options.linkName);
     const { holdFor, requestTimeout, maxPending, maxPendingBytes } = options;
     const limits = {
       holdFor,
@@ -131,47 +131,18 @@ export class Cluster implements LinkOwner {
     this.events.stale(why);
   }
 
-  // ---- lanes
-
-  /** The lane of a protocol version and user; `copy` spreads clients over several equal links. */
-  enterLane(resp: 2 | 3, username: string, password: string, copy: number): Lane {
-    const same = this.lanes.find(
-      (lane) =>
-        lane !== undefined &&
-        lane.resp === resp &&
-        (lane as OwnLane).copy === copy &&
-        lane.username === username &&
-        (lane as OwnLane).password === password,
-    );
-    const lane = same ?? this.newLane(resp, username, password, copy);
-    lane.users++;
-    this.unusedSince.delete(lane);
-    return lane;
+  /** The lane of a protocol version, a user and so on; to be left when it is used no more. */
+  enterLane(key: LaneKey): Lane {
+    return this.lanes.enter(key);
   }
 
   leaveLane(lane: Lane): void {
-    if (--lane.users === 0) this.unusedSince.set(lane, this.turn.now);
-  }
-
-  private newLane(resp: 2 | 3, username: string, password: string, copy: number): Lane {
-    const free = this.lanes.indexOf(undefined);
-    const index = free >= 0 ? free : this.lanes.length;
-    const lane: OwnLane = {
-      index,
-      resp,
-      username,
-      password,
-      copy,
-      users: 0,
-      handshake: greetings(resp, username, password, this.options.linkName),
-    };
-    this.lanes[index] = lane;
-    return lane;
+    this.lanes.leave(lane, this.turn.now);
   }
 
   /** Users that have a lane, the default one included. */
   get userCount(): number {
-    return new Set(this.lanes.map((lane) => lane?.username)).size;
+    return this.lanes.userCount;
   }
 
   // ---- links
@@ -222,34 +193,8 @@ export class Cluster implements LinkOwner {
       node.close('no longer in the cluster');
       this.nodes.delete(address);
     }
-    for (const [lane, since] of this.unusedSince) {
-      if (now - since < UNUSED_LANE) continue;
+    this.lanes.giveUp(now - UNUSED_LANE, (lane) => {
       for (const node of this.nodes.values()) node.closeLane(lane);
-      this.unusedSince.delete(lane);
-      this.lanes[lane.index] = undefined;
-    }
+    });
   }
-}
-
-interface OwnLane extends Lane {
-  readonly password: string;
-  readonly copy: number;
-}
-
-/**
- * What is sent first on a link. User and password are bytes written as Latin-1; both empty: no AUTH, as the
- * servers' default user.
- */
-export function greetings(resp: 2 | 3, username: string, password: string, name: string): Greeting[] {
-  const list: Greeting[] = [];
-  const encoded = (words: string[]) => command(words.map((word) => Buffer.from(word, 'latin1')));
-  const may = (...words: string[]) => list.push({ bytes: encoded(words), onError: 'may' });
-  const must = (...words: string[]) => list.push({ bytes: encoded(words), onError: 'must' });
-  if (username !== '' || password !== '')
-    must(...(username === '' ? ['AUTH', password] : ['AUTH', username, password]));
-  if (resp === 3) must('HELLO', '3');
-  if (name !== '') may('CLIENT', 'SETNAME', name);
-  may('CLIENT', 'SETINFO', 'LIB-NAME', 'slotless');
-  list.push({ bytes: command(['PING']), onError: 'ready' });
-  return list;
 }

@@ -91,8 +91,9 @@ export class Gates {
     else queue.splice(at, 0, call);
   }
 
-  /** Sends a command again at the next tick, past the gate. */
+  /** Sends a command again at the next tick, past the gate. A node has spoken: the rest of its slot may follow. */
   delay(call: Waiting): void {
+    this.settled(call);
     this.enter(call);
     this.delayed.push(call);
   }

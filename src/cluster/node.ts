@@ -1,22 +1,12 @@
 // A server of the cluster as one worker sees it: its address and the links to it, one per lane.
 //
-// A lane is what makes two connections differ in what the server remembers of them: the protocol version, the
-// user, and which of several equal connections. Clients of one lane share a node's link. A lane's number is
-// small and dense, so that finding a link is two array reads. Links of one's own, for commands during which
-// the server or the sender holds the connection, are borrowed from a bounded pool and given back.
+// Clients of one lane share a node's link. Links of one's own, for commands during which the server or the
+// sender holds the connection, are borrowed from a bounded pool and given back.
 
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
-import { type Greeting, Link, type LinkOptions, type LinkOwner, READY } from './link.ts';
+import type { Lane } from './lanes.ts';
+import { Link, type LinkOptions, type LinkOwner, READY } from './link.ts';
 import type { Turn } from './turn.ts';
-
-export interface Lane {
-  readonly index: number;
-  readonly resp: 2 | 3;
-  readonly username: string;
-  readonly handshake: readonly Greeting[];
-  /** Sessions that use it; an unused one is closed after a while. */
-  users: number;
-}
 
 export interface NodeOptions extends Omit<LinkOptions, 'host' | 'port' | 'handshake'> {
   /** Links of one's own that may be borrowed at a time. */
