@@ -5,7 +5,7 @@
 
 import { FIXED } from '../cluster/call.ts';
 import type { Node } from '../cluster/node.ts';
-import { type Command, ROUTE } from '../command/command.ts';
+import { type Command, RESPONSE, ROUTE } from '../command/command.ts';
 import { Keys, slotOfAll } from '../command/keys.ts';
 import { mergeFanOut, mergeSplit } from '../command/merge.ts';
 import { type Plan, split } from '../command/split.ts';
@@ -14,8 +14,9 @@ import type { Frame } from '../resp/request.ts';
 import { command as encodeCommand } from '../resp/write.ts';
 import { askOnce } from './asker.ts';
 import type { Client } from './client.ts';
+import { Gathered } from './gathered.ts';
 import { EVERY_SLOT } from './order.ts';
-import { Gathered, onlyReads, Question } from './request.ts';
+import { onlyReads, Question } from './request.ts';
 import { parseReply, savedArguments } from './saved.ts';
 
 /** MGET, MSET, DEL ... with keys in several slots. */
@@ -26,13 +27,14 @@ export function splitBySlot(client: Client, command: Command, f: Frame): boolean
   if (!client.settled)
     for (let p = 0; p < plan.count; p++) if (client.mustWait(plan.slot[p]!, reads)) return false;
   for (let p = 0; p < plan.count; p++) if (!client.roomFor(plan.slot[p]!)) return false;
-  const whole = new Gathered(client, command, false, (replies) => mergeSplit(plan, command, replies));
-  const several = plan.keys === plan.count ? undefined : severalKeys(plan);
-  whole.expect(
-    plan.count,
-    (p) => plan.slot[p]!,
-    (p) => several !== undefined && several[p]! > 1,
-  );
+  const alone = plan.keys === plan.count;
+  const whole = new Gathered(client, command, {
+    wide: false,
+    joined: alone && command.response === RESPONSE.none,
+    merge: (replies) => mergeSplit(plan, command, replies),
+  });
+  const several = alone ? undefined : severalKeys(plan);
+  for (let p = 0; p < plan.count; p++) whole.add(plan.slot[p]!, several !== undefined && several[p]! > 1);
   client.replies.push(whole);
   const { bytes, from, to } = plan;
   for (let p = 0; p < plan.count; p++) whole.parts[p]!.start(bytes, from[p]!, to[p]!);
@@ -61,12 +63,12 @@ export function fanOut(client: Client, command: Command, f: Frame): boolean {
     ...replicas.map(({ node }) => node.address),
   ];
   if (names.length === 0) return client.refuse(command, errors.notReady('no shard is known'));
-  const whole = new Gathered(client, command, true, (replies) => mergeFanOut(command, replies, names));
-  whole.expect(
-    names.length,
-    (i) => slots[i] ?? FIXED,
-    () => true,
-  );
+  const whole = new Gathered(client, command, {
+    wide: true,
+    joined: false,
+    merge: (replies) => mergeFanOut(command, replies, names),
+  });
+  for (let i = 0; i < names.length; i++) whole.add(slots[i] ?? FIXED, true);
   client.replies.push(whole);
   slots.forEach((_, i) => {
     whole.parts[i]!.start(bytes, f.from, f.to);

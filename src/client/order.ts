@@ -9,8 +9,9 @@
 import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Topology } from '../cluster/topology.ts';
+import { Gathered } from './gathered.ts';
 import type { Place, Replies } from './replies.ts';
-import { Gathered, Request } from './request.ts';
+import { Request } from './request.ts';
 
 /** In place of a slot: every slot. */
 export const EVERY_SLOT = -1;

@@ -36,14 +36,14 @@ export async function walkPlaces(survey: Survey, call: ScanCall, cursor: Cursor)
   for (;;) {
     const place = from.at;
     const node = primaryOf(survey, order[place]!);
-    const reply = await scanNode(survey, call, node, String(from.dict));
-    // Each step goes through all of the node's slots, so each is checked.
-    const standing = await survey.standingOf(node);
+    const ask = String(from.dict);
+    // Each step goes through all of the node's slots, so each is watched.
+    const [reply, standing] = await survey.withStanding(node, () => scanNode(survey, call, node, ask));
     mustAgree(standing, topology, order[place]!);
     if (survey.topology !== topology) throw new Again('slots have moved');
     traces[place] ??= traceOf(topology, order, place);
     const tag = tagOf(`${standing.process} ${traces[place]} ${[...standing.leaving.keys()]}`);
-    if (askFor(from, tag) !== String(from.dict)) {
+    if (askFor(from, tag) !== ask) {
       from = startOf(first);
       continue;
     }

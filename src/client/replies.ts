@@ -116,6 +116,14 @@ export class Replies {
 }
 
 function hold(place: Place, bytes: Buffer, from: number, to: number): void {
+  const slab = holdBytes(bytes, from, to);
+  place.held = slab;
+  place.heldTo = slab.used;
+  place.heldFrom = slab.used - (to - from);
+}
+
+/** Copies bytes that must wait to `[slab.used - length, slab.used)` of a slab, to be released by the caller. */
+export function holdBytes(bytes: Buffer, from: number, to: number): Slab {
   const length = to - from;
   let slab = arena;
   // A large one is written from where it lies, later perhaps: no other may come to lie there.
@@ -124,11 +132,9 @@ function hold(place: Place, bytes: Buffer, from: number, to: number): void {
     slab.retired = true;
     slab = arena = takeSlab(0);
   }
-  place.heldFrom = slab.used;
   copyBytes(bytes, from, to, slab.bytes, slab.used);
   slab.used += length;
   slab.flushed = slab.used;
   slab.refs++;
-  place.held = slab;
-  place.heldTo = slab.used;
+  return slab;
 }

@@ -1,7 +1,6 @@
 // What a client's commands are while they are under way. Hot.
 //
 //   Request    one command at one slot: a call that is its own place in the order of replies
-//   Gathered   a place whose reply is merged from several calls, its Parts
 //   Spoken     a place that the proxy itself answers, now or when it knows
 
 import { Call, type Caller, FIXED } from '../cluster/call.ts';
@@ -9,11 +8,12 @@ import type { Node } from '../cluster/node.ts';
 import type { Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
 import { FLAG } from '../command/command.ts';
-import type { Place } from './replies.ts';
+import type { Place, Replies } from './replies.ts';
 
 /** The client's side of a command: what takes its replies. */
 export interface Downstream extends Caller {
   readonly closed: boolean;
+  readonly replies: Replies;
   /** The whole reply for a place. `since` in `turn.micros`. */
   answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void;
   /** The next bytes of a long one. */
@@ -64,96 +64,7 @@ export class Request extends Call implements Place {
   }
 }
 
-/** Makes one reply of all parts' replies, in the order of the parts. */
-export type Merge = (replies: Buffer[]) => Buffer;
-
-export class Gathered implements Place {
-  next: Place | undefined = undefined;
-  done = false;
-  held: Slab | undefined = undefined;
-  heldFrom = 0;
-  heldTo = 0;
-  pieces: Buffer[] | undefined = undefined;
-  readonly parts: Part[] = [];
-  /** Its parts together touch every slot. */
-  readonly wide: boolean;
-
-  private readonly client: Downstream;
-  private readonly command: Command;
-  private readonly since: number;
-  private readonly merge: Merge;
-  private readonly replies: Buffer[] = [];
-  private missing = 0;
-  private gathered = 0;
-
-  constructor(client: Downstream, command: Command, wide: boolean, merge: Merge) {
-    this.client = client;
-    this.wide = wide;
-    this.command = command;
-    this.since = client.cluster.turn.micros;
-    this.merge = merge;
-  }
-
-  /** Takes all parts before the first is sent: an answer may come while the rest is still being sent. */
-  expect(count: number, slotOf: (index: number) => number, loose: (index: number) => boolean): void {
-    const reads = onlyReads(this.command);
-    this.missing = count;
-    for (let i = 0; i < count; i++)
-      this.parts.push(new Part(this.client, this, i, slotOf(i), reads, loose(i)));
-  }
-
-  /** A part has this many bytes more. */
-  gathering(bytes: number): void {
-    this.gathered += bytes;
-    this.client.gathering(bytes);
-  }
-
-  collect(index: number, reply: Buffer): void {
-    this.replies[index] = reply;
-    if (--this.missing > 0 || this.client.closed) return;
-    this.client.gathering(-this.gathered);
-    const merged = this.merge(this.replies);
-    this.client.answer(this, this.command, this.since, merged, 0, merged.length);
-  }
-}
-
-export class Part extends Call {
-  declare readonly caller: Downstream;
-  private readonly whole: Gathered;
-  private readonly index: number;
-  private pieces: Buffer[] | undefined = undefined;
-
-  constructor(
-    client: Downstream,
-    whole: Gathered,
-    index: number,
-    slot: number,
-    reads: boolean,
-    loose: boolean,
-  ) {
-    super(client, slot, reads, loose);
-    this.whole = whole;
-    this.index = index;
-  }
-
-  protected override answer(bytes: Buffer, from: number, to: number): void {
-    this.whole.collect(this.index, copy(bytes, from, to));
-  }
-
-  protected override answerPiece(bytes: Buffer, from: number, to: number, last: boolean): void {
-    if (this.caller.closed) return;
-    this.pieces ??= [];
-    this.pieces.push(copy(bytes, from, to));
-    this.whole.gathering(to - from);
-    if (last) this.whole.collect(this.index, Buffer.concat(this.pieces));
-  }
-
-  protected override answerBroken(reason: string): void {
-    this.whole.collect(this.index, Buffer.from(`-ERR slotless: a reply broke off: ${reason}\r\n`));
-  }
-}
-
-function copy(bytes: Buffer, from: number, to: number): Buffer {
+export function copy(bytes: Buffer, from: number, to: number): Buffer {
   const reply = Buffer.allocUnsafe(to - from);
   bytes.copy(reply, 0, from, to);
   return reply;

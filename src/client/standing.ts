@@ -43,6 +43,13 @@ export class Standing {
     return new Standing(`${own[0]} ${runId}`, owned, leaving, lines);
   }
 
+  /** Whether both are of the same process, with the same slots. */
+  equals(other: Standing): boolean {
+    const leaving = (one: Standing) => [...one.leaving].join();
+    if (this.process !== other.process || leaving(this) !== leaving(other)) return false;
+    return this.owned.every((one, slot) => one === other.owned[slot]);
+  }
+
   /** The last slot of the contiguous run, from `slot` on, that the node owns. */
   runEnd(slot: number): number {
     let end = slot;

@@ -82,26 +82,57 @@ export class Survey {
   }
 
   /**
-   * Whether the node is still the same process, and has the slots wholly: cheaper than its standing, where they
-   * are few. False where that is not certain.
+   * Asks for data while the cluster is watched: both in one write where they go over the same link, so that nothing
+   * comes between them; else with the cluster looked at before and after. Throws Again where that differs.
    */
-  async isWhole(node: Node, process: string, from: number, to: number): Promise<boolean> {
-    const probes = Array.from({ length: to - from + 1 }, (_, i) => ['MEMORY', 'USAGE', probeKey(from + i)]);
+  async watch<T, C>(
+    work: () => Promise<T>,
+    look: () => Promise<C>,
+    same: (before: C, after: C) => boolean,
+  ): Promise<[T, C]> {
+    if (this.asker.lane === this.own.lane) return Promise.all([work(), look()]);
+    const before = await look();
+    const result = await work();
+    const after = await look();
+    if (!same(before, after)) throw new Again('slots have moved');
+    return [result, after];
+  }
+
+  /** Asks one node for data, with the standing it has meanwhile. */
+  withStanding<T>(node: Node, work: () => Promise<T>): Promise<[T, Standing]> {
+    return this.watch(
+      work,
+      () => this.standingOf(node),
+      (before, after) => before.equals(after),
+    );
+  }
+
+  /** Asks one node for data of a slot; true when it is the process and has the slot wholly, false when unsure. */
+  ifWhole<T>(node: Node, process: string, slot: number, work: () => Promise<T>): Promise<[T, boolean]> {
+    return this.watch(
+      work,
+      () => this.isWhole(node, process, slot),
+      (before, after) => before === after,
+    );
+  }
+
+  /** Cheaper than the node's standing. */
+  private async isWhole(node: Node, process: string, slot: number): Promise<boolean> {
     try {
-      const [info, ...sizes] = await Promise.all(
-        [['INFO', 'server'], ...probes].map((words) => this.own.value(node, words)),
-      );
-      return process.endsWith(` ${runIdOf(String(info))}`) && sizes.every((size) => size === null);
+      const [info, size] = await Promise.all([
+        this.own.value(node, ['INFO', 'server']),
+        this.own.value(node, ['MEMORY', 'USAGE', probeKey(slot)]),
+      ]);
+      return process.endsWith(` ${runIdOf(String(info))}`) && size === null;
     } catch (error) {
       if (error instanceof ServerError) return false;
       throw error;
     }
   }
 
-  /** The node's standing, which must have it own the slot: else the map is corrected and Again thrown. */
-  async ownerStanding(node: Node, slot: number): Promise<Standing> {
-    const standing = await this.standingOf(node);
-    if (standing.owned[slot] === 1) return standing;
+  /** The node must own the slot by its standing: else the map is corrected and Again thrown. */
+  mustOwn(node: Node, slot: number, standing: Standing): void {
+    if (standing.owned[slot] === 1) return;
     const { cluster } = this.own;
     const owner = this.find(standing.ownerOf(slot));
     if (owner !== undefined && owner !== node) cluster.moved(slot, owner.host, owner.port);

@@ -130,7 +130,9 @@ function getKeys(client: Client, command: Command, f: Frame): boolean {
   const word = new SavedArguments(f).word(3);
   return client.workOut(command, async () => {
     const keys = await ofHolders(client, slot, ['CLUSTER', 'GETKEYSINSLOT', slot, word]);
-    return encode(client.session.resp, keys.flat().slice(0, count) as Value[]);
+    // A key that has just left its owner may be listed by both.
+    const listed = new Map((keys.flat() as Buffer[]).map((key) => [key.toString('latin1'), key]));
+    return encode(client.session.resp, [...listed.values()].slice(0, count));
   });
 }
 
@@ -143,8 +145,9 @@ function ofHolders(
   return Survey.with(client, (survey) =>
     survey.persist(async () => {
       const owner = survey.ownerOf(slot);
-      const reply = await survey.asker.value(owner, words);
-      const heir = (await survey.ownerStanding(owner, slot)).leaving.get(slot);
+      const [reply, standing] = await survey.withStanding(owner, () => survey.asker.value(owner, words));
+      survey.mustOwn(owner, slot, standing);
+      const heir = standing.leaving.get(slot);
       return heir === undefined ? [reply] : [reply, await survey.asker.value(survey.nodeOf(heir), words)];
     }),
   );

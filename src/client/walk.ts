@@ -1,8 +1,8 @@
 // SCAN's walk over servers with the slot in their cursors: one step of it.
 //
 // The invariant: the client's cursor passes a slot only when all keys of it that were there throughout have been
-// given. So each step is checked behind: a slot that turns out not to be the node's own is asked of its owner;
-// of one that is being moved, what has left already is asked of the node it goes to.
+// given. So each step is watched: a slot that turns out not to be the node's own is asked of its owner; of one
+// that is being moved, what has left already is asked of the node it goes to.
 //
 //   slots  100 ... 200 ... 300          200 is leaving A for B
 //   at A   [-------x]                   A's keys of 200 and, behind them, B's
@@ -20,8 +20,6 @@ import { Again, type Survey } from './survey.ts';
 
 /** Dict parts from here on leave no room for the tag. */
 const TAGGED = 2 ** 26;
-/** Slots up to which it is cheaper to ask of each than for the node's whole standing. */
-const FEW = 8;
 
 /** Asks one node on from a cursor. Throws Again where the map was wrong. */
 export async function walkSlots(survey: Survey, call: ScanCall, cursor: Cursor): Promise<Step> {
@@ -33,7 +31,8 @@ export async function walkSlots(survey: Survey, call: ScanCall, cursor: Cursor):
   let process = await processOf(survey, node);
   let heir: string | undefined;
   if (cursor.tag >= 0 && cursor.tag !== tagOf(process)) {
-    const standing = await survey.ownerStanding(node, slot);
+    const standing = await survey.standingOf(node);
+    survey.mustOwn(node, slot, standing);
     process = remember(node, standing.process);
     heir = standing.leaving.get(slot);
     if (heir !== undefined && cursor.tag !== openTag(process, heir)) {
@@ -46,28 +45,28 @@ export async function walkSlots(survey: Survey, call: ScanCall, cursor: Cursor):
   }
 
   const tag = heir === undefined ? tagOf(process) : openTag(process, heir);
-  const reply = await scanNode(survey, call, node, askFor(cursor, tag));
-  const at = Number(reply.cursor) % SLOTS;
-  const reached = reply.cursor === '0' || at < slot ? SLOTS : at;
-  if (heir === undefined && reached <= walkEnd && reached - slot <= FEW) {
-    const whole = await survey.isWhole(node, process, slot, Math.max(slot, reached - 1));
-    if (whole)
+  const scan = () => scanNode(survey, call, node, askFor(cursor, tag));
+  if (cursor.dict > 0 && heir === undefined) {
+    const [reply, whole] = await survey.ifWhole(node, process, slot, scan);
+    if (whole && isWithin(reply.cursor, slot)) {
       return {
         keys: reply.keys,
-        next: nextCursor(reply.cursor, slot, reached, tag) ?? tooLarge(),
+        next: nextCursor(reply.cursor, slot, slot, tag) ?? tooLarge(),
         ended: false,
       };
+    }
   }
-
-  const standing = await survey.ownerStanding(node, slot);
+  const [reply, standing] = await survey.withStanding(node, scan);
+  survey.mustOwn(node, slot, standing);
   if (remember(node, standing.process) !== process) throw new Again(`${node.address} has been started anew`);
   const leaving = standing.leaving.get(slot);
   if (heir !== undefined && heir !== leaving) throw new Again(`the move of slot ${slot} has been called off`);
   const runEnd = Math.min(standing.runEnd(slot), walkEnd);
-  const nextTag = reached === slot && leaving !== undefined ? openTag(process, leaving) : tagOf(process);
+  const at = Number(reply.cursor) % SLOTS;
+  const ended = reply.cursor === '0' || at < slot || at > runEnd;
+  const nextTag = !ended && at === slot && leaving !== undefined ? openTag(process, leaving) : tagOf(process);
   const next = nextCursor(reply.cursor, slot, runEnd, nextTag, walkEnd) ?? tooLarge();
-  const ended = reached > runEnd;
-  const last = ended ? runEnd : reached - 1;
+  const last = ended ? runEnd : at - 1;
   const open = firstWithin(standing.leaving.keys(), slot, last);
   if (open === undefined) return { keys: reply.keys, next, ended };
 
@@ -106,10 +105,10 @@ async function walkMoved(
     if (dict < TAGGED && clear)
       return { keys, next: nextCursor(reply.cursor, slot, slot, tag), ended: false };
   }
-  const standing = await survey.standingOf(node);
-  if (remember(node, standing.process) !== process) throw new Again(`${node.address} has been started anew`);
-  const before = await survey.standingOf(owner);
-  if (before.owned[slot] === 1 && before.leaving.get(slot) !== heir) {
+  const [there, here] = await Promise.all([survey.standingOf(node), survey.standingOf(owner)]);
+  if (remember(node, there.process) !== process) throw new Again(`${node.address} has been started anew`);
+  const arrived = there.owned[slot] === 1 && !there.leaving.has(slot);
+  if (!arrived && here.leaving.get(slot) !== heir) {
     const anew = await walkSlots(survey, call, startOf(slot));
     return { ...anew, keys: keys.concat(anew.keys) };
   }

@@ -65,9 +65,10 @@ export abstract class Call implements Pending, Waiting {
   readonly since: number;
   private readonly sequence: number;
 
-  private slab: Slab | undefined = undefined;
-  private from = 0;
-  private to = 0;
+  /** Its own bytes: `[requestFrom, requestTo)` of a slab. */
+  private request: Slab | undefined = undefined;
+  private requestFrom = 0;
+  private requestTo = 0;
   private trouble: Trouble | undefined = undefined;
 
   constructor(caller: Caller, slot: number, reads: boolean, loose: boolean) {
@@ -99,9 +100,9 @@ export abstract class Call implements Pending, Waiting {
     }
     this.node = node;
     const slab = node.link(lane).send(this, bytes, from, to);
-    this.slab = slab;
-    this.to = slab.used;
-    this.from = slab.used - (to - from);
+    this.request = slab;
+    this.requestTo = slab.used;
+    this.requestFrom = slab.used - (to - from);
   }
 
   /** Sends it to one node, whatever slots that has. */
@@ -141,7 +142,7 @@ export abstract class Call implements Pending, Waiting {
   }
 
   get length(): number {
-    return this.to - this.from;
+    return this.requestTo - this.requestFrom;
   }
 
   sendFromGate(): boolean {
@@ -178,23 +179,23 @@ export abstract class Call implements Pending, Waiting {
   }
 
   private keep(bytes: Buffer, from: number, to: number): void {
-    this.slab = adoptSlab(Buffer.from(bytes.subarray(from, to)), to - from);
-    this.slab.refs = 1;
-    this.from = 0;
-    this.to = to - from;
+    this.request = adoptSlab(Buffer.from(bytes.subarray(from, to)), to - from);
+    this.request.refs = 1;
+    this.requestFrom = 0;
+    this.requestTo = to - from;
   }
 
   private sendTo(node: Node, asking: boolean): void {
-    const old = this.slab!;
-    const length = this.to - this.from;
+    const old = this.request!;
+    const length = this.requestTo - this.requestFrom;
     this.node = node;
     const link = node.link(this.caller.lane);
     const slab = asking
-      ? link.sendAsking(this, old.bytes, this.from, this.to)
-      : link.send(this, old.bytes, this.from, this.to);
-    this.slab = slab;
-    this.to = slab.used;
-    this.from = slab.used - length;
+      ? link.sendAsking(this, old.bytes, this.requestFrom, this.requestTo)
+      : link.send(this, old.bytes, this.requestFrom, this.requestTo);
+    this.request = slab;
+    this.requestTo = slab.used;
+    this.requestFrom = slab.used - length;
     old.release();
   }
 
@@ -248,8 +249,8 @@ export abstract class Call implements Pending, Waiting {
 
   private settle(): void {
     this.settled = true;
-    this.slab?.release();
-    this.slab = undefined;
+    this.request?.release();
+    this.request = undefined;
     if (this.trouble !== undefined && this.trouble.heldSince !== 0) this.caller.cluster.gates.settled(this);
     this.caller.callSettled(this);
   }

@@ -4,7 +4,6 @@
 // Replies come as RESP2 has them, nested arrays of numbers and bytes, a map as names and values in turn.
 
 import type { Value } from '../resp/write.ts';
-import { tagOf } from './cursor.ts';
 
 export type Reply = number | Buffer | null | readonly Reply[];
 
@@ -20,13 +19,16 @@ export interface NodeLog {
 
 /**
  * The newest entries of all nodes, newest first. Ids are given anew, since each node counts for itself: they
- * rise with time, and stay the same from call to call.
+ * rise with time, and stay the same from call to call while the nodes do.
  * @param count how many, -1 for all
  */
 export function mergeLogs(logs: readonly NodeLog[], count: number): Value[] {
+  const names = logs.map(({ name }) => name).sort();
   const entries = logs.flatMap(({ name, entries }) =>
     (entries as readonly (readonly Reply[])[]).map(([id, time, ...rest]) => {
-      const number = Number(time) * 2 ** 21 + (Number(id) % 2 ** 13) * 2 ** 8 + (tagOf(name) % 2 ** 8);
+      // 31 bits of seconds, 12 of the node's own count, 10 of the node: 53.
+      const number =
+        Number(time) * 2 ** 22 + (Number(id) % 2 ** 12) * 2 ** 10 + (names.indexOf(name) % 2 ** 10);
       return [number, time, ...rest] as Value[];
     }),
   );

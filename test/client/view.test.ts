@@ -137,11 +137,9 @@ describe('CLUSTER', { concurrency: true }, () => {
         assert.match(String(await clients[2].call('CLUSTER', 'HELP')), /^\*\d+\r\n\+CLUSTER <subcommand>/);
         await says("-ERR unknown subcommand 'NOPE'. Try CLUSTER HELP.\r\n", 'CLUSTER', 'NOPE');
         await says("-ERR wrong number of arguments for 'cluster|keyslot' command\r\n", 'CLUSTER', 'KEYSLOT');
-        await says(
-          "-ERR slotless: 'cluster|forget' is refused; the setting 'allow' permits it\r\n",
-          'CLUSTER',
-          'FORGET',
-          id,
+        assert.match(
+          String(await clients[2].call('CLUSTER', 'FORGET', id)),
+          /^-ERR slotless: 'cluster\|forget' is refused; the setting 'allow'/,
         );
         if (server.flavour === 'valkey') await says(bulk(id), 'CLUSTER', 'MYSHARDID');
       });

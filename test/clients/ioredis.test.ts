@@ -25,19 +25,24 @@ after(async () => {
   await cluster?.stop();
 });
 
+type Options = Pick<
+  RedisOptions,
+  'connectionName' | 'enableAutoPipelining' | 'maxRetriesPerRequest' | 'retryStrategy'
+>;
+
 /** A test that hangs says so. */
 const timeout = 60_000;
 
 for (const protocol of [2, 3] as const)
-  describe(`ioredis with RESP${protocol}`, { timeout }, () => {
+  describe(`ioredis with RESP${protocol}`, () => {
     const opened: { disconnect(): void }[] = [];
 
     afterEach(() => {
       for (const client of opened.splice(0)) client.disconnect();
     });
 
-    function open(options: RedisOptions = {}): Redis {
-      const client = new Redis(proxy.port, '127.0.0.1', { protocol, ...options } as RedisOptions);
+    function open(options: Options = {}): Redis {
+      const client = new Redis(proxy.port, '127.0.0.1', { protocol, ...options });
       opened.push(client);
       return client;
     }
@@ -163,7 +168,7 @@ for (const protocol of [2, 3] as const)
       await assert.rejects(redis.publish('c', 'm'), /'publish' is not supported: pub\/sub/);
       await assert.rejects(
         redis.multi().set('a', 1).set('b', 2).exec(),
-        /'multi' is not supported: transactions/,
+        /'(multi|exec)' is not supported: transactions/,
       );
     });
 
