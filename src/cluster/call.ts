@@ -130,6 +130,7 @@ export abstract class Call implements Pending, Waiting {
     }
     if (this.slot !== FIXED && (!sent || (this.reads && !this.caller.writesBehind(this)))) {
       cluster.counters.totals[TOTAL.retries]! += 1;
+      this.troubled().lastError = notServed(reason);
       return this.hold();
     }
     const unknown = sent && !this.reads;

@@ -15,8 +15,8 @@
 
 import { connect, type Socket } from 'node:net';
 import { copyBytes } from '../resp/copy.ts';
-import { ReplyFramer } from '../resp/reply.ts';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
+import { Receiver, type Receiving } from './receiver.ts';
 import { SLAB_BYTES, type Slab, takeSlab } from './slab.ts';
 import type { Flushable, Turn } from './turn.ts';
 
@@ -68,15 +68,12 @@ export const READY = 3;
 export const BACKING_OFF = 4;
 export const CLOSED = 5;
 
-const READ_BYTES = 262144;
-/** A reply longer than this is handed over in pieces when it straddles chunks; shorter ones are joined. */
-const CARRY_BYTES = 16384;
 const MINUS = 45;
 const PUSH = 62;
 
 const ASKING = Buffer.from('*1\r\n$6\r\nASKING\r\n');
 
-export class Link implements Flushable {
+export class Link implements Flushable, Receiving {
   state = IDLE;
   readonly options: LinkOptions;
 
@@ -103,11 +100,7 @@ export class Link implements Flushable {
   private congested = false;
   private onRoom = new Set<() => void>();
 
-  private readonly framer: ReplyFramer;
-  private chunk: Buffer | undefined;
-  private carry: Buffer | undefined;
-  private carried = 0;
-  private streaming = false;
+  private readonly receiver: Receiver;
   private readAt = 0;
   private headAt = 0;
 
@@ -116,7 +109,7 @@ export class Link implements Flushable {
     this.owner = owner;
     this.turn = turn;
     this.totals = counters.totals;
-    this.framer = new ReplyFramer(options.replyDepth);
+    this.receiver = new Receiver(this, turn, options.replyDepth);
   }
 
   /** Commands without a reply yet. */
@@ -295,7 +288,6 @@ export class Link implements Flushable {
   private open(): void {
     this.state = CONNECTING;
     const { host, port, keepAlive, connectTimeout } = this.options;
-    this.chunk = undefined;
     let socket: Socket;
     try {
       socket = this.connect(host, port, keepAlive);
@@ -324,7 +316,7 @@ export class Link implements Flushable {
       keepAlive: keepAlive > 0,
       keepAliveInitialDelay: keepAlive,
       onread: {
-        buffer: () => this.readBuffer(),
+        buffer: () => this.receiver.buffer(),
         callback: (length: number, buffer: Uint8Array) => this.read(buffer as Buffer, length),
       },
     });
@@ -391,7 +383,8 @@ export class Link implements Flushable {
     const socket = this.socket;
     this.socket = undefined;
     socket?.destroy();
-    const { ring, mask, head, flushed, tail, streaming } = this;
+    const { ring, mask, head, flushed, tail } = this;
+    const { streaming } = this.receiver;
     this.ring = new Array(64).fill(undefined);
     this.mask = 63;
     this.head = this.flushed = this.tail = 0;
@@ -400,48 +393,26 @@ export class Link implements Flushable {
     this.filled = [];
     this.unflushed = this.unsent = 0;
     this.dirty = false;
-    this.carry = undefined;
-    this.carried = 0;
-    this.streaming = false;
-    this.framer.reset();
+    this.receiver.reset();
     for (let i = head; i < tail; i++) ring[i & mask]!.lost(i < flushed, streaming && i === head, reason);
     if (this.congested) this.roomAgain();
   }
 
   // ---- replies
 
-  private readBuffer(): Buffer {
-    if (this.chunk === undefined || this.turn.taken) {
-      this.turn.taken = false;
-      this.chunk = Buffer.allocUnsafeSlow(READ_BYTES);
-    }
-    return this.chunk;
+  get whole(): boolean {
+    return this.state !== READY;
   }
 
-  private read(chunk: Buffer, length: number): boolean {
-    const { framer, turn } = this;
-    this.readAt = turn.tick();
-    turn.taken = false;
-    this.totals[TOTAL.bytesFromNodes]! += length;
-    let at = 0;
-    while (at < length) {
-      const end = framer.measure(chunk, at, length);
-      if (end < 0) {
-        if (end === -1) this.partial(chunk, at, length);
-        else this.fail('the node sent what is no reply');
-        return true;
-      }
-      if (this.streaming) this.finishStream(chunk, at, end);
-      else if (this.carried > 0) this.finishCarry(chunk, at, end);
-      else this.deliver(chunk, at, end);
-      if (this.socket === undefined) return true;
-      at = end;
-    }
-    if (this.congested) this.lookForRoom();
-    return true;
+  get expecting(): boolean {
+    return this.head !== this.flushed;
   }
 
-  private deliver(bytes: Buffer, from: number, to: number): void {
+  get gone(): boolean {
+    return this.socket === undefined;
+  }
+
+  received(bytes: Buffer, from: number, to: number): void {
     if (this.state !== READY) {
       if (this.state === GREETING) this.greeting(bytes, from, to);
       return;
@@ -452,6 +423,23 @@ export class Link implements Flushable {
     pending.reply(bytes, from, to);
   }
 
+  receivedPiece(bytes: Buffer, from: number, to: number, last: boolean): void {
+    const pending = last ? this.take() : this.ring[this.head & this.mask];
+    pending!.piece(bytes, from, to, last);
+  }
+
+  broken(reason: string): void {
+    this.fail(reason);
+  }
+
+  private read(chunk: Buffer, length: number): boolean {
+    this.readAt = this.turn.tick();
+    this.totals[TOTAL.bytesFromNodes]! += length;
+    this.receiver.read(chunk, length);
+    if (this.congested) this.lookForRoom();
+    return true;
+  }
+
   private take(): Pending | undefined {
     if (this.head === this.flushed) return undefined;
     const at = this.head++ & this.mask;
@@ -460,53 +448,6 @@ export class Link implements Flushable {
     if (this.head === this.tail) this.head = this.flushed = this.tail = 0;
     this.headAt = this.turn.now;
     return pending;
-  }
-
-  private partial(chunk: Buffer, from: number, length: number): void {
-    const size = length - from;
-    const { framer } = this;
-    if (this.streaming) {
-      this.ring[this.head & this.mask]!.piece(chunk, from, length, false);
-      return;
-    }
-    // Errors are read by whoever follows redirects, and pushes have no head of the FIFO to go to: never in pieces.
-    const whole = this.state !== READY || framer.type === MINUS || framer.type === PUSH;
-    if (whole || (this.carried + size <= CARRY_BYTES && framer.bulkLeft <= CARRY_BYTES))
-      return this.keep(chunk, from, length);
-    if (this.head === this.flushed) return this.fail('the node sent a reply that nobody asked for');
-    this.streaming = true;
-    const pending = this.ring[this.head & this.mask]!;
-    if (this.carried > 0) {
-      pending.piece(this.carry!, 0, this.carried, false);
-      if (this.turn.taken) this.carry = undefined;
-      this.carried = 0;
-    }
-    if (this.socket !== undefined) pending.piece(chunk, from, length, false);
-  }
-
-  private finishStream(chunk: Buffer, from: number, to: number): void {
-    this.streaming = false;
-    this.take()!.piece(chunk, from, to, true);
-  }
-
-  private finishCarry(chunk: Buffer, from: number, to: number): void {
-    this.keep(chunk, from, to);
-    const { carry, carried } = this;
-    this.carried = 0;
-    this.deliver(carry!, 0, carried);
-    // Whoever took a view of the carried reply took this buffer, not the chunk: both are given up.
-    if (this.turn.taken || carry!.length > 4 * CARRY_BYTES) this.carry = undefined;
-  }
-
-  private keep(bytes: Buffer, from: number, to: number): void {
-    const need = this.carried + to - from;
-    if (this.carry === undefined || this.carry.length < need) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(CARRY_BYTES, need * 2));
-      this.carry?.copy(grown, 0, 0, this.carried);
-      this.carry = grown;
-    }
-    bytes.copy(this.carry, this.carried, from, to);
-    this.carried = need;
   }
 }
 

@@ -82,9 +82,9 @@ for (const server of await availableServers()) {
         assert.equal(err, '', option);
         assert.equal(code, 0, option);
         assert.match(out, /Sampled 500[0-9] keys in the keyspace/, option);
-        assert.match(out, /Biggest string found.*"?big:string"? has/, option);
-        assert.match(out, /Biggest +list found.*"?big:list"? has/, option);
-        assert.match(out, /Biggest +hash found.*"?big:hash"? has/, option);
+        assert.match(out, /Biggest string found .*big:string"?'? has/, option);
+        assert.match(out, /Biggest +list found .*big:list"?'? has/, option);
+        assert.match(out, /Biggest +hash found .*big:hash"?'? has/, option);
       }
     });
 
@@ -139,7 +139,7 @@ for (const server of await availableServers()) {
     });
 
     test('is told that it is one server, and follows no redirects with -c', async () => {
-      assert.match(await said('INFO', 'server'), /redis_mode:standalone/);
+      assert.match(await said('INFO', 'server'), /(redis|server)_mode:standalone/);
       for (const key of ['a', 'b', 'c', 'd', 'e']) assert.equal(await said('-c', 'SET', key, 'v'), 'OK');
     });
 

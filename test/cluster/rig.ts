@@ -99,7 +99,10 @@ export class Peer {
       const read = totals[TOTAL.bytesFromNodes]! + end - at;
       this.say(bytes.subarray(at, end));
       at = end;
-      while (totals[TOTAL.bytesFromNodes]! < read) await nextTurn();
+      while (totals[TOTAL.bytesFromNodes]! < read) {
+        if (this.sockets.at(-1)!.destroyed) throw new Error('the connection was lost');
+        await nextTurn();
+      }
     }
   }
 }
