@@ -14,10 +14,10 @@
 // dead node is asked a few times a second however many clients wait for it.
 
 import { connect, type Socket } from 'node:net';
-import { copyBytes } from '../resp/copy.ts';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
+import { Outgoing } from './outgoing.ts';
 import { Receiver, type Receiving } from './receiver.ts';
-import { SLAB_BYTES, type Slab, takeSlab } from './slab.ts';
+import type { Slab } from './slab.ts';
 import type { Flushable, Turn } from './turn.ts';
 
 /** What waits for a reply. The link calls `reply` once, or `piece` until `last`, or `lost` once. */
@@ -91,10 +91,8 @@ export class Link implements Flushable, Receiving {
   private flushed = 0;
   private tail = 0;
 
-  private slab: Slab = takeSlab(0);
-  private filled: Slab[] = [];
-  /** Bytes in slabs, and bytes that the kernel had not taken at the last flush. */
-  private unflushed = 0;
+  private readonly outgoing = new Outgoing();
+  /** Bytes that the kernel had not taken at the last flush. */
   private unsent = 0;
   private dirty = false;
   private congested = false;
@@ -119,10 +117,8 @@ export class Link implements Flushable, Receiving {
 
   /** True when no more should be sent for now: the sender waits for `whenRoom`. */
   get full(): boolean {
-    const { options } = this;
-    return (
-      this.tail - this.head >= options.maxPending || this.unflushed + this.unsent > options.maxPendingBytes
-    );
+    const { maxPending, maxPendingBytes } = this.options;
+    return this.tail - this.head >= maxPending || this.outgoing.unflushed + this.unsent > maxPendingBytes;
   }
 
   /**
@@ -130,20 +126,14 @@ export class Link implements Flushable, Receiving {
    * releases it when the command needs no sending again.
    */
   send(pending: Pending, bytes: Buffer, from: number, to: number): Slab {
-    const slab = this.append(bytes, from, to);
-    slab.refs++;
+    const slab = this.outgoing.append(bytes, from, to);
     this.push(pending);
     return slab;
   }
 
   /** Sends a command whose slot is being imported by this node. */
   sendAsking(pending: Pending, bytes: Buffer, from: number, to: number): Slab {
-    const length = to - from + ASKING.length;
-    // Both behind each other in one slab, so that the position the caller computes is right.
-    if (this.slab.used + length > SLAB_BYTES) this.nextSlab();
-    const asking = this.append(ASKING, 0, ASKING.length);
-    asking.refs++;
-    this.push(new Asking(asking));
+    this.push(new Asking(this.outgoing.append(ASKING, 0, ASKING.length)));
     return this.send(pending, bytes, from, to);
   }
 
@@ -170,19 +160,9 @@ export class Link implements Flushable, Receiving {
     this.dirty = false;
     if (this.state !== READY) return;
     const socket = this.socket!;
-    const { slab, filled } = this;
-    if (filled.length > 0) {
-      socket.cork();
-      for (const each of filled) this.write(socket, each);
-      this.filled = [];
-      if (slab.used > slab.flushed) this.write(socket, slab);
-      socket.uncork();
-    } else if (slab.used > slab.flushed) {
-      this.write(socket, slab);
-    }
+    this.totals[TOTAL.bytesToNodes]! += this.outgoing.flush(socket);
     if (this.flushed === this.head) this.headAt = this.turn.now;
     this.flushed = this.tail;
-    this.unflushed = 0;
     this.unsent = socket.writableLength;
     if (this.congested) this.lookForRoom();
   }
@@ -211,31 +191,6 @@ export class Link implements Flushable, Receiving {
     this.drop(reason);
   }
 
-  private append(bytes: Buffer, from: number, to: number): Slab {
-    const length = to - from;
-    let slab = this.slab;
-    if (slab.used + length > SLAB_BYTES) slab = length > SLAB_BYTES ? this.ownSlab(length) : this.nextSlab();
-    copyBytes(bytes, from, to, slab.bytes, slab.used);
-    slab.used += length;
-    this.unflushed += length;
-    return slab;
-  }
-
-  private nextSlab(): Slab {
-    const old = this.slab;
-    old.retired = true;
-    if (old.used > old.flushed) this.filled.push(old);
-    this.slab = takeSlab(0);
-    return this.slab;
-  }
-
-  private ownSlab(length: number): Slab {
-    if (this.slab.used > 0) this.nextSlab();
-    const slab = takeSlab(length);
-    this.filled.push(slab);
-    return slab;
-  }
-
   private push(pending: Pending): void {
     if (this.tail - this.head > this.mask) this.grow();
     this.ring[this.tail++ & this.mask] = pending;
@@ -259,20 +214,13 @@ export class Link implements Flushable, Receiving {
     this.head = 0;
   }
 
-  private write(socket: Socket, slab: Slab): void {
-    const bytes =
-      slab.flushed === 0 && slab.used === slab.bytes.length
-        ? slab.bytes
-        : slab.bytes.subarray(slab.flushed, slab.used);
-    this.totals[TOTAL.bytesToNodes]! += bytes.length;
-    slab.flushed = slab.used;
-    socket.write(bytes);
-  }
-
   private lookForRoom(): void {
     const { maxPending, maxPendingBytes } = this.options;
     this.unsent = this.socket?.writableLength ?? 0;
-    if ((this.tail - this.head) * 2 <= maxPending && (this.unflushed + this.unsent) * 2 <= maxPendingBytes)
+    if (
+      (this.tail - this.head) * 2 <= maxPending &&
+      (this.outgoing.unflushed + this.unsent) * 2 <= maxPendingBytes
+    )
       this.roomAgain();
   }
 
@@ -388,10 +336,8 @@ export class Link implements Flushable, Receiving {
     this.ring = new Array(64).fill(undefined);
     this.mask = 63;
     this.head = this.flushed = this.tail = 0;
-    // Slabs of the lost connection may still be referred to by commands that will be sent again: not reused.
-    this.slab = takeSlab(0);
-    this.filled = [];
-    this.unflushed = this.unsent = 0;
+    this.outgoing.reset();
+    this.unsent = 0;
     this.dirty = false;
     this.receiver.reset();
     for (let i = head; i < tail; i++) ring[i & mask]!.lost(i < flushed, streaming && i === head, reason);

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
-import { type Ended, hasTerminal, type RunOptions, run, Terminal } from './programs.ts';
+import { type Ended, noTerminal, type RunOptions, run, Terminal } from './programs.ts';
 
 const LOADED = 100_000;
 const KEYS = 5000;
@@ -94,11 +94,15 @@ for (const server of await availableServers()) {
       assert.ok(min! >= 0 && max! >= min! && average! >= 0 && samples! > 1, out);
     });
 
-    test('shows figures with --stat', async () => {
-      const { out, err } = await cli(['--stat', '-i', '0.1'], { until: /(^\d{4} .*\n[\s\S]*){3}/m });
-      assert.equal(err, '');
-      assert.match(out, /keys +mem +clients +blocked +requests +connections/);
-      assert.match(out, /^500\d +[\d.]+[KMG] +\d+ +0 +\d+/m);
+    test('shows figures with --stat', { skip: noTerminal }, async () => {
+      const command = `${server.cli} -p ${proxy.port} --stat -i 0.1`;
+      const terminal = await Terminal.open(command, 'connections', env);
+      try {
+        await terminal.shows('', /(^500\d +[\d.]+[KMG] +\d+ +0 +\d+ .*\n){3}/m);
+        await terminal.leave('\x03');
+      } finally {
+        await terminal.close();
+      }
     });
 
     test('is refused a copy of the data, with the setting that rules it', async () => {
@@ -160,7 +164,7 @@ for (const server of await availableServers()) {
       }
     });
 
-    test('is at home at a terminal', { skip: !hasTerminal && 'needs script of util-linux' }, async () => {
+    test('is at home at a terminal', { skip: noTerminal }, async () => {
       const prompt = `127.0.0.1:${proxy.port}> `;
       for (const version of ['-2', '-3']) {
         const terminal = await Terminal.open(`${server.cli} ${version} -p ${proxy.port}`, prompt, env);

@@ -22,20 +22,17 @@ export interface Ended {
 export interface RunOptions {
   input?: string | Buffer;
   env?: NodeJS.ProcessEnv;
-  /** SIGINT after this much of its output has come: for programs that go on for ever. */
-  until?: RegExp;
   limitMs?: number;
 }
 
 /** Runs a program to its end. One that takes longer than its limit is killed, which its code shows. */
 export async function run(program: string, args: string[], options: RunOptions = {}): Promise<Ended> {
-  const { env = process.env, until, limitMs = LIMIT_MS } = options;
+  const { env = process.env, limitMs = LIMIT_MS } = options;
   const child = adopt(spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] }));
   let out = '';
   let err = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     out += text;
-    if (until?.test(out)) child.kill('SIGINT');
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     err += text;
@@ -49,8 +46,9 @@ export async function run(program: string, args: string[], options: RunOptions =
   return { code: code ?? signal, out, err };
 }
 
-/** Whether this machine has what `Terminal` needs. */
-export const hasTerminal = process.platform === 'linux' && which('script') !== undefined;
+/** False where there are terminals, else what is missing. */
+export const noTerminal =
+  process.platform === 'linux' && which('script') ? false : 'needs script of util-linux';
 
 export class Terminal {
   private readonly child: ReturnType<typeof Terminal.spawn>;
@@ -96,11 +94,12 @@ export class Terminal {
     return answer().slice(0, -this.prompt.length);
   }
 
-  /** Types keys without a line end and resolves when the screen shows `text`. */
-  async shows(keys: string, text: string): Promise<void> {
+  /** Types keys without a line end and resolves when the screen shows what is wanted. */
+  async shows(keys: string, wanted: string | RegExp): Promise<void> {
     this.seen = '';
     this.child.stdin.write(keys);
-    await this.awaits(() => plain(this.seen).includes(text), text);
+    const pattern = typeof wanted === 'string' ? { test: (text: string) => text.includes(wanted) } : wanted;
+    await this.awaits(() => pattern.test(plain(this.seen)), String(wanted));
   }
 
   /** Types a last line; resolves with the exit code. */

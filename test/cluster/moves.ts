@@ -74,7 +74,7 @@ export class Mover {
       const views = await Promise.all(
         cluster.nodes.map(async ({ port }) => {
           const owned = (await this.lines(port)).map((line) =>
-            [line.slice(0, 40), ...line.split(' ').slice(8)].join(' '),
+            [line.slice(0, 40), ...rangesOf(line)].join(' '),
           );
           return owned.sort().join('\n');
         }),
@@ -103,14 +103,26 @@ export class Mover {
   /** Moves what is left of an open slot, and gives it to its new owner. */
   async finish(slot: number, source: Node, target: Node, few: number, pause: number): Promise<void> {
     const { cluster } = this;
-    while ((await cluster.moveKeys(slot, source.port, target.port, few)) > 0)
-      if (pause > 0) await delay(pause);
+    while ((await this.moveKeys(slot, source, target, few)) > 0) if (pause > 0) await delay(pause);
     const others = (await this.primaries())
       .map(({ node }) => node)
       .filter((one) => one !== target && one !== source);
     // The destination first: else nobody would own the slot if this ended here.
     for (const { port } of [target, source, ...others]) {
       await cluster.cli(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', target.id);
+    }
+  }
+
+  /** As redis-cli does; a MIGRATE that broke off is made again, over the copies it may have left. */
+  private async moveKeys(slot: number, source: Node, target: Node, few: number): Promise<number> {
+    try {
+      return await this.cluster.moveKeys(slot, source.port, target.port, few);
+    } catch (error) {
+      if (!/IOERR/.test((error as Error).message)) throw error;
+      const keys = (await this.cluster.cli(source.port, 'CLUSTER', 'GETKEYSINSLOT', slot, few)) as string[];
+      const { host, port } = target;
+      await this.cluster.cli(source.port, 'MIGRATE', host, port, '', 0, 5000, 'REPLACE', 'KEYS', ...keys);
+      return 1;
     }
   }
 

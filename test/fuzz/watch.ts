@@ -90,7 +90,7 @@ export class Trail {
   private readonly last: { session: number; what: string; bytes: Buffer }[] = [];
 
   note(session: number, what: string, bytes: Buffer): void {
-    this.last.push({ session, what, bytes: Buffer.from(bytes.subarray(0, 2048)) });
+    this.last.push({ session, what, bytes: Buffer.from(bytes.subarray(0, 256)) });
     if (this.last.length > 24) this.last.shift();
   }
 
@@ -99,13 +99,23 @@ export class Trail {
       .map(({ session, what, bytes }) => `#${session} ${what}: ${bytes.toString('hex')}`)
       .join('\n');
   }
+
+  /** An error with the seed and with what was sent last. */
+  failure(seed: number, error: unknown): Error {
+    const { message } = error as Error;
+    return new Error(`seed ${seed}: ${message}\nlast inputs:\n${this.text()}`, { cause: error });
+  }
 }
 
-/** Rejects when it takes longer than `limitMs`: something hangs. */
+/** Rejects when it takes longer than `limitMs`: something hangs. Time in which this process itself hung is no part of it. */
 export async function within<T>(limitMs: number, what: string, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no ${what} within ${limitMs} ms`)), limitMs);
+    let left = 20;
+    const wait = () => {
+      timer = setTimeout(() => (--left > 0 ? wait() : reject(new Error(`no ${what} within ${limitMs} ms`))), limitMs / 20);
+    };
+    wait();
   });
   try {
     return await Promise.race([promise, late]);

@@ -1,0 +1,1 @@
+export const fuzzNodes = async (_: unknown) => ({});
