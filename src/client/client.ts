@@ -113,8 +113,12 @@ export class Client implements Sink, Connection, Flushable {
   }
 
   violate(f: Frame): void {
-    this.context.counters.totals[TOTAL.protocolErrors]! += 1;
     this.say(undefined, errors.protocol(f.error));
+    this.violated();
+  }
+
+  violated(): void {
+    this.context.counters.totals[TOTAL.protocolErrors]! += 1;
     this.end();
   }
 
@@ -290,6 +294,10 @@ export class Client implements Sink, Connection, Flushable {
     this.touch();
   }
 
+  touchesAll(change: 1 | -1): void {
+    this.order.touchesAll(change);
+  }
+
   private count(command: Command, since: number, first: number): void {
     const { counters, turn } = this.context;
     const { id } = command;
@@ -371,8 +379,10 @@ export class Client implements Sink, Connection, Flushable {
 
   /** Answers what is under way, then closes. Nothing more is read. */
   end(): void {
+    // Half a command can't be answered.
+    if (this.reader.uploading) return this.close();
     this.ending = true;
-    this.reader.stop();
+    this.reader.stop(false);
     this.touch();
   }
 
@@ -382,7 +392,7 @@ export class Client implements Sink, Connection, Flushable {
     if (reason !== undefined)
       this.context.log.warn({ client: this.session.address, reason }, 'a client was disconnected');
     this.replies.clear();
-    this.reader.stop();
+    this.reader.stop(true);
     this.context.clients.delete(this.session.id);
     this.context.counters.totals[TOTAL.clients]! -= 1;
     // What is still under way needs the lane.

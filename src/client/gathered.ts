@@ -47,6 +47,7 @@ export class Gathered implements Place {
     this.command = command;
     this.options = options;
     this.since = client.cluster.turn.micros;
+    if (options.wide) client.touchesAll(1);
   }
 
   get wide(): boolean {
@@ -68,6 +69,7 @@ export class Gathered implements Place {
   /** A part has its reply. */
   collect(): void {
     if (--this.missing > 0) return;
+    if (this.wide) this.client.touchesAll(-1);
     if (!this.client.closed) {
       this.client.gathering(-this.bytes);
       this.say();

@@ -2,9 +2,10 @@
 //
 // Links are FIFOs, so this needs care only when the second command would take another road than the first:
 // when the map has changed, when the first was redirected or waits, or when it has several keys and may be told
-// to try again while a later one is executed. Such calls are counted as loose. While there are any, or calls
-// are under way that were sent by another map, a command that could overtake one must wait. A command that goes
-// to every shard (FLUSHALL) touches every slot: all others wait for it, and it for all that are loose.
+// to try again while a later one is executed. Such calls are loose, and counted by slot: a pipeline may have
+// a hundred thousand of them under way, so no command looks at them one by one. Only when the map changes all
+// calls are looked at, and those that it has moved become loose. A command that goes to every shard (FLUSHALL)
+// touches every slot: all others wait for it, and it for all that are loose.
 
 import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -22,7 +23,11 @@ export class Order {
 
   private readonly cluster: Cluster;
   private readonly replies: Replies;
-  private loose = 0;
+  /** Commands under way that touch every slot. */
+  private wide = 0;
+  /** Loose calls under way: how many of each slot. */
+  private readonly looseReads = new Map<number, number>();
+  private readonly looseWrites = new Map<number, number>();
   /** By slot: the last write under way; for one lost link. */
   private lastWrites: Map<number, Call> | undefined = undefined;
   /** The map by which all calls under way were sent, as far as is known. */
@@ -36,24 +41,52 @@ export class Order {
 
   started(call: Call): void {
     if (this.inFlight++ === 0) this.map = this.cluster.topology;
-    if (call.loose) this.loose++;
+    if (call.loose) this.count(call, 1);
   }
 
   loosened(call: Call): void {
     if (call.loose) return;
     call.loose = true;
-    this.loose++;
+    this.count(call, 1);
   }
 
   settled(call: Call): void {
     this.inFlight--;
-    if (call.loose) this.loose--;
+    if (call.loose) this.count(call, -1);
+  }
+
+  /** A command that touches every slot has begun (1) or is done (-1). */
+  touchesAll(change: 1 | -1): void {
+    this.wide += change;
+  }
+
+  private count(call: Call, change: 1 | -1): void {
+    const loose = call.reads ? this.looseReads : this.looseWrites;
+    const count = (loose.get(call.slot) ?? 0) + change;
+    if (count === 0) loose.delete(call.slot);
+    else loose.set(call.slot, count);
   }
 
   /** True while a command for `slot` could overtake one that is under way. `reads`: it changes nothing. */
   mustWait(slot: number, reads: boolean): boolean {
-    if (this.inFlight === 0 || (this.loose === 0 && this.map === this.cluster.topology)) return false;
-    return this.search(slot, reads);
+    if (this.inFlight === 0) return false;
+    if (this.map !== this.cluster.topology) this.revise();
+    if (this.wide > 0) return true;
+    // Two reads may change places: neither can tell.
+    const { looseReads, looseWrites } = this;
+    if (slot === EVERY_SLOT) return looseWrites.size > 0 || (!reads && looseReads.size > 0);
+    return (
+      (looseWrites.size > 0 && looseWrites.has(slot)) ||
+      (!reads && looseReads.size > 0 && looseReads.has(slot))
+    );
+  }
+
+  /** The map is another: what is not where that says is loose. */
+  private revise(): void {
+    this.map = this.cluster.topology;
+    for (let place = this.replies.front; place !== undefined; place = place.next)
+      for (const call of callsOf(place))
+        if (!call.settled && call.node !== this.cluster.ownerOf(call.slot)) this.loosened(call);
   }
 
   /** True when a write to the call's slot was sent after it, and may have been executed. */
@@ -81,24 +114,6 @@ export class Order {
       }
     }
     return found;
-  }
-
-  private search(slot: number, reads: boolean): boolean {
-    let misplaced = false;
-    for (let place = this.replies.front; place !== undefined; place = place.next) {
-      const wide = place instanceof Gathered && place.wide;
-      for (const call of callsOf(place)) {
-        if (call.settled) continue;
-        if (wide) return true;
-        const away = call.node === undefined || call.node !== this.cluster.ownerOf(call.slot);
-        // Two reads may change places: neither can tell.
-        const matters = (slot === EVERY_SLOT || call.slot === slot) && !(reads && call.reads);
-        if (matters && (away || call.loose)) return true;
-        misplaced ||= away;
-      }
-    }
-    if (!misplaced) this.map = this.cluster.topology;
-    return false;
   }
 }
 

@@ -21,8 +21,10 @@ export interface Sink extends Uploader {
   execute(f: Frame): boolean;
   /** The command of a half-framed one, when its huge argument may be passed on as it comes. */
   uploads(f: Frame): Command | undefined;
-  /** The client has broken the protocol. */
+  /** The client has broken the protocol, and is to be told. */
   violate(f: Frame): void;
+  /** It has been told. */
+  violated(): void;
   /** A command is longer than the limit. */
   tooLong(): void;
 }
@@ -65,15 +67,16 @@ export class Reader {
     this.socket.resume();
   }
 
-  /** Nothing more is read. */
-  stop(): void {
-    this.upload?.abandon();
+  /** Nothing more is read. An upload that is whole is still answered, unless the client is gone. */
+  stop(gone: boolean): void {
+    if (gone || this.uploading) this.upload?.abandon();
     this.input.forget();
     this.stalled = false;
   }
 
+  /** A huge argument is being passed on, and more of it has yet to come. */
   get uploading(): boolean {
-    return this.upload !== undefined;
+    return this.upload !== undefined && !this.waitsForReply;
   }
 
   // ---- for the upload
@@ -97,8 +100,9 @@ export class Reader {
     this.waitsForReply = false;
   }
 
-  violate(f: Frame): void {
-    this.sink.violate(f);
+  violated(): void {
+    this.upload = undefined;
+    this.sink.violated();
   }
 
   // ---- framing

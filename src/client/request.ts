@@ -28,6 +28,8 @@ export interface Downstream extends Caller {
   ): void;
   /** Bytes of parts that wait for the others; negative when they have been merged. */
   gathering(bytes: number): void;
+  /** A command that touches every slot has begun (1) or is done (-1). */
+  touchesAll(change: 1 | -1): void;
   close(reason: string): void;
 }
 

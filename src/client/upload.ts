@@ -53,8 +53,8 @@ export interface Passage {
   waitForReply(): void;
   /** The command is answered. */
   uploaded(): void;
-  /** The client has broken the protocol. */
-  violate(f: Frame): void;
+  /** The client has broken the protocol, and been told. */
+  violated(): void;
 }
 
 type Phase = 'settling' | 'finding' | 'passing' | 'discarding' | 'waiting' | 'done';
@@ -104,7 +104,9 @@ export class Upload implements Pending {
     const status = frame(f, bytes, end, client.context.config.limits, true);
     if (status === VIOLATION) {
       this.abandon();
-      passage.violate(f);
+      const error = errors.protocol(f.error);
+      client.answer(this.place, this.command, this.since, error, 0, error.length);
+      passage.violated();
       return -1;
     }
     this.passArguments(bytes);
@@ -176,7 +178,7 @@ export class Upload implements Pending {
     let node = cluster.ownerOf(slot);
     let asking = false;
     let last = errors.notServed('the slot has no owner');
-    for (let redirects = 0; redirects <= context.config.redirects.max && !client.closed; ) {
+    for (let redirects = 0; redirects <= context.config.redirects.max && this.phase === 'finding'; ) {
       if (node === undefined) {
         if (performance.now() > deadline) break;
         cluster.ask('a slot has no owner');
@@ -206,7 +208,7 @@ export class Upload implements Pending {
   }
 
   private found(node: Node, link: Link, asking: boolean): void {
-    if (this.client.closed) return node.discard(link);
+    if (this.phase !== 'finding') return node.discard(link);
     this.node = node;
     this.link = link;
     if (asking) {

@@ -42,6 +42,8 @@ export class Discovery {
   /** Why the cluster can't be served, or undefined when it can. */
   problem: string | undefined = 'the cluster has not been asked yet';
 
+  /** What the problem is without its details; empty: none. */
+  private problemKind = 'not asked';
   private readonly options: DiscoveryOptions;
   private readonly events: DiscoveryEvents;
   private timer: NodeJS.Timeout | undefined;
@@ -80,10 +82,10 @@ export class Discovery {
     this.again = false;
     this.lastAsked = performance.now();
     this.events.asked();
-    const { views, errors } = await this.views();
+    const { views, failures } = await this.views();
     if (this.closed) return;
     if (views.length > 0) this.take(reconcile(views, this.topology.version + 1));
-    this.judge(views.length === 0 ? errors : []);
+    this.judge(views.length === 0 ? failures : []);
     this.asking = false;
     const { every, jitter, minGap } = this.options;
     const soon = this.again || this.problem !== undefined;
@@ -100,27 +102,31 @@ export class Discovery {
     this.events.changed(next);
   }
 
-  private judge(errors: readonly string[]): void {
+  private judge(failures: readonly Failure[]): void {
     const unowned = this.topology.slots.filter((shard) => shard === 0xffff).length;
-    const first = errors[0] ?? '';
-    const problem =
-      errors.length > 0
-        ? `no node answers: ${first}`
-        : unowned > 0
-          ? `${unowned} slots have no owner`
-          : undefined;
-    const kind = (text: string | undefined) => text?.replace(/\d+/g, '');
-    const news = kind(problem) !== kind(this.problem);
+    const [first] = failures;
+    let problem: string | undefined;
+    let kind = '';
+    if (first !== undefined) {
+      problem = `no node answers: ${first.address}: ${first.reason}`;
+      // It is by chance whose reason comes first, and how many slots are missing just now.
+      kind = [...new Set(failures.map((failure) => failure.kind))].sort().join();
+    } else if (unowned > 0) {
+      problem = `${unowned} slots have no owner`;
+      kind = 'unowned';
+    }
+    const news = kind !== this.problemKind;
     this.problem = problem;
+    this.problemKind = kind;
     if (news) this.events.health(problem);
   }
 
   /** Views of up to `ask` nodes, those of the map first; each that fails is replaced by another. */
-  private async views(): Promise<{ views: View[]; errors: string[] }> {
+  private async views(): Promise<{ views: View[]; failures: Failure[] }> {
     const known = this.topology.shards.flatMap(({ primary, replicas }) => [primary, ...replicas]);
     const queue: HostPort[] = [...shuffled(known), ...shuffled(this.options.seeds)];
     const views: View[] = [];
-    const errors: string[] = [];
+    const failures: Failure[] = [];
     const tried = new Set<string>();
     const askNext = async (): Promise<void> => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -137,14 +143,27 @@ export class Discovery {
           if (known.length === 0) for (const { nodes } of view.ranges) queue.push(...nodes);
           return;
         } catch (error) {
-          errors.push(`${address}: ${(error as Error).message}`);
+          failures.push(failureOf(address, error as NodeJS.ErrnoException));
         }
       }
     };
     if (known.length === 0) await askNext();
     await Promise.all(Array.from({ length: this.options.ask - views.length }, askNext));
-    return { views, errors };
+    return { views, failures };
   }
+}
+
+interface Failure {
+  readonly address: string;
+  readonly reason: string;
+  /** The reason without addresses, to be compared. */
+  readonly kind: string;
+}
+
+/** A name with several addresses fails with an error that has a code and no message. */
+function failureOf(address: string, error: NodeJS.ErrnoException): Failure {
+  const { message, code = '' } = error;
+  return { address, reason: message || code, kind: code || message };
 }
 
 /** How one node sees the cluster. Rejects when it does not answer or knows no cluster. */

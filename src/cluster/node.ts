@@ -51,8 +51,10 @@ export class Node {
 
   /** A link for one user at a time, or undefined when all that are allowed are taken. */
   borrow(lane: Lane): Link | undefined {
+    const { dedicated } = this.options;
     const idle = this.idle.get(lane)?.pop();
-    if (idle === undefined && this.borrowed.size >= this.options.dedicated) return undefined;
+    if (idle === undefined && this.borrowed.size >= dedicated) return undefined;
+    if (idle === undefined && this.borrowed.size + this.idleCount >= dedicated) this.closeIdle();
     const link = idle ?? this.newLink(lane);
     this.borrowed.add(link);
     this.counters.totals[TOTAL.dedicatedLinks]! += 1;
@@ -110,6 +112,20 @@ export class Node {
     for (const link of [...this.borrowed]) this.discard(link);
     for (const links of this.idle.values()) for (const link of links) link.close(reason);
     this.idle.clear();
+  }
+
+  private get idleCount(): number {
+    let count = 0;
+    for (const links of this.idle.values()) count += links.length;
+    return count;
+  }
+
+  /** Makes room for a link of another lane. */
+  private closeIdle(): void {
+    for (const links of this.idle.values()) {
+      const link = links.pop();
+      if (link !== undefined) return link.close('makes room for another');
+    }
   }
 
   private openLane(lane: Lane): Link {

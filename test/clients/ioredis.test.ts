@@ -54,8 +54,8 @@ for (const protocol of [2, 3] as const)
       assert.deepEqual(await redis.lrange('l', 0, -1), ['a', 'b', 'c']);
       assert.equal(await redis.hset('h', { f: '1', g: '2' }), 2);
       assert.deepEqual(await redis.hgetall('h'), { f: '1', g: '2' });
-      assert.equal(await redis.zadd("z", 1, "a", 2, "b"), 2);
-      assert.deepEqual(await redis.zrange('z', 0, -1, 'WITHSCORES'), ['a', '1', 'b', '2']);
+      assert.equal(await redis.zadd('z', 1, 'a', 2, 'b'), 2);
+      assert.deepEqual(await redis.zrange('z', '0', '-1', 'WITHSCORES'), ['a', '1', 'b', '2']);
       const id = await redis.xadd('x', '*', 'f', 'v');
       assert.deepEqual(await redis.xrange('x', '-', '+'), [[id, ['f', 'v']]]);
       await assert.rejects(redis.lpush('s', 'x'), /^ReplyError: WRONGTYPE/);

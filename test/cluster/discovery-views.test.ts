@@ -32,7 +32,11 @@ test('a shard has one range for each pair of slots, all with the same nodes', ()
       [200, 200],
     ],
   );
-  for (const { nodes } of ranges) assert.deepEqual(nodes.map(({ id }) => id), ['a', 'b']);
+  for (const { nodes } of ranges)
+    assert.deepEqual(
+      nodes.map(({ id }) => id),
+      ['a', 'b'],
+    );
 });
 
 test('a shard without slots, or a cluster without shards, has no range', () => {
@@ -42,14 +46,23 @@ test('a shard without slots, or a cluster without shards, has no range', () => {
 
 test('the primary comes first, wherever it is listed', () => {
   const [range] = shards([listed('r', { role: 'replica' }), listed('p'), listed('s', { role: 'replica' })]);
-  assert.deepEqual(range!.nodes.map(({ id }) => id), ['p', 'r', 's']);
+  assert.deepEqual(
+    range!.nodes.map(({ id }) => id),
+    ['p', 'r', 's'],
+  );
 });
 
 test('a primary that is well comes before one that has failed in the same shard', () => {
   const dead = listed('dead', { health: 'fail' });
   const heir = listed('heir', { port: 7001 });
-  for (const nodes of [[dead, heir], [heir, dead]])
-    assert.deepEqual(shards(nodes)[0]!.nodes.map(({ id }) => id), ['heir']);
+  for (const nodes of [
+    [dead, heir],
+    [heir, dead],
+  ])
+    assert.deepEqual(
+      shards(nodes)[0]!.nodes.map(({ id }) => id),
+      ['heir'],
+    );
 });
 
 test('a primary is taken as it is, and a replica only when it is well', () => {
@@ -92,7 +105,14 @@ test('the natMap is asked with the announced address, the host that was asked in
 });
 
 test('a node that nobody can connect to makes the view worthless', () => {
-  for (const more of [{ port: 70000 }, { port: 0 }, { port: null }, { port: 'x' }, { endpoint: 'a\0b' }, { endpoint: 'a b' }])
+  for (const more of [
+    { port: 70000 },
+    { port: 0 },
+    { port: null },
+    { port: 'x' },
+    { endpoint: 'a\0b' },
+    { endpoint: 'a b' },
+  ])
     assert.throws(() => shards([listed('a', more)]), /a node is said to be at/);
 });
 

@@ -96,7 +96,13 @@ test('only the first of a slot is tried, and the rest follow in order when a nod
 
 test('each slot has a gate of its own', (t) => {
   const stage = new Stage(t);
-  for (const [name, slot] of [[1, 7], [2, 8], [3, 7], [4, 8]] as const) stage.hold(name, slot);
+  for (const [name, slot] of [
+    [1, 7],
+    [2, 8],
+    [3, 7],
+    [4, 8],
+  ] as const)
+    stage.hold(name, slot);
   stage.gates.tick();
   assert.deepEqual(stage.names, [1, 2]);
 });

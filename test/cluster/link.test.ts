@@ -115,7 +115,7 @@ test('a chunk that someone has kept is not read into again, though another link 
   const second = new Link(linkOptions(other.port), s.owner, s.turn, counters());
   t.after(() => second.close());
   const [first, next, last] = await sendAll(s, 'a', 'b', 'c');
-  let kept = Buffer.alloc(0);
+  let kept: Buffer = Buffer.alloc(0);
   first!.onBytes = (bytes, from, to) => {
     kept = bytes.subarray(from, to);
     s.turn.taken = true;
@@ -143,7 +143,7 @@ test('commands are written in the order of sending, whatever their sizes', async
   assert.ok(s.peer.received() === all.toString('latin1'));
 });
 
-test('ASKING stands directly before its command, and its reply is nobody else\'s', async (t) => {
+test("ASKING stands directly before its command, and its reply is nobody else's", async (t) => {
   const s = await stage(t);
   for (const size of [3, SLAB_BYTES - 30, SLAB_BYTES - 60, SLAB_BYTES + 1000]) {
     const [before, asked, after] = [new Waiter(), new Waiter(), new Waiter()];
@@ -254,7 +254,7 @@ test('a node that refuses the handshake or is loading gets no commands', async (
   for (const [reply, reason] of [
     ['-WRONGPASS no\r\n+PONG\r\n', 'WRONGPASS no'],
     ['+OK\r\n-LOADING Redis is loading\r\n', 'LOADING Redis is loading'],
-    ["+OK\r\n-MASTERDOWN Link with MASTER is down\r\n", 'MASTERDOWN Link with MASTER is down'],
+    ['+OK\r\n-MASTERDOWN Link with MASTER is down\r\n', 'MASTERDOWN Link with MASTER is down'],
   ] as const) {
     const s = await stage(t, { handshake, backoffMin: 1000, backoffMax: 1000 });
     const waiter = new Waiter();
@@ -278,7 +278,12 @@ test('a node that does not finish the handshake in time is given up', async (t) 
 });
 
 test('a reply that nobody asked for, and what is no reply, end the connection', async (t) => {
-  for (const bytes of ['+extra\r\n', '!\r\n', 'HTTP/1.1 400 Bad Request\r\n', `$30000\r\n${'x'.repeat(20_000)}`]) {
+  for (const bytes of [
+    '+extra\r\n',
+    '!\r\n',
+    'HTTP/1.1 400 Bad Request\r\n',
+    `$30000\r\n${'x'.repeat(20_000)}`,
+  ]) {
     const s = await stage(t);
     const [first] = await sendAll(s, 'a');
     s.peer.say('+1\r\n');
@@ -290,7 +295,7 @@ test('a reply that nobody asked for, and what is no reply, end the connection', 
   }
 });
 
-test('a push goes to the owner and counts as nobody\'s reply, however long', async (t) => {
+test("a push goes to the owner and counts as nobody's reply, however long", async (t) => {
   const s = await stage(t);
   const waiters = await sendAll(s, 'a', 'b');
   const push = `>2\r\n+message\r\n$40000\r\n${'p'.repeat(40_000)}\r\n`;

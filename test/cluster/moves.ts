@@ -113,15 +113,16 @@ export class Mover {
     }
   }
 
-  /** As redis-cli does; a MIGRATE that broke off is made again, over the copies it may have left. */
+  /** As redis-cli does; a MIGRATE that broke off, as after a failover, is made again over what it may have left. */
   private async moveKeys(slot: number, source: Node, target: Node, few: number): Promise<number> {
     try {
       return await this.cluster.moveKeys(slot, source.port, target.port, few);
     } catch (error) {
-      if (!/IOERR/.test((error as Error).message)) throw error;
+      if (!/IOERR|CLUSTERDOWN/.test((error as Error).message)) throw error;
       const keys = (await this.cluster.cli(source.port, 'CLUSTER', 'GETKEYSINSLOT', slot, few)) as string[];
       const { host, port } = target;
-      await this.cluster.cli(source.port, 'MIGRATE', host, port, '', 0, 5000, 'REPLACE', 'KEYS', ...keys);
+      const words = ['MIGRATE', host, port, '', 0, 5000, 'REPLACE', 'KEYS', ...keys];
+      await until('MIGRATE to do it', async () => (await this.cluster.cli(source.port, ...words)) !== '');
       return 1;
     }
   }
@@ -142,21 +143,19 @@ export class Mover {
     const all = await Promise.all(
       this.cluster.nodes.map(async (node) => {
         const own = (await this.lines(node.port)).find((line) => /myself,master/.test(line));
-        return own === undefined
-          ? []
-          : [
-              {
-                node,
-                ranges: own
-                  .split(' ')
-                  .slice(8)
-                  .filter((part) => !part.startsWith('[')),
-              },
-            ];
+        return own === undefined ? [] : [{ node, ranges: rangesOf(own) }];
       }),
     );
     return all.flat().filter(({ ranges }) => ranges.length > 0);
   }
+}
+
+/** The slots in a line of CLUSTER NODES, without those that are open. */
+function rangesOf(line: string): string[] {
+  return line
+    .split(' ')
+    .slice(8)
+    .filter((part) => !part.startsWith('['));
 }
 
 /** Moves a primary's lowest slots to another with redis-cli itself. */

@@ -202,6 +202,18 @@ describe('order', () => {
     assert.equal(fake.executed[0], 'MSET {b}1 1 {b}2 2');
   });
 
+  test('a read of several keys that is to be tried again does not see what was written after it', async (t) => {
+    const { fake, client } = await stage(t);
+    let again = 2;
+    fake.script = ({ name }) => (name === 'MGET' && again-- > 0 ? TRYAGAIN : undefined);
+    const c = await client();
+    const replies = await c.pipeline([
+      ['MGET', '{b}1', '{b}2'],
+      ['SET', '{b}1', 'later'],
+    ]);
+    assert.deepEqual(text(replies), ['*2|$-1|$-1|', '+OK|']);
+  });
+
   test('a write is done once, whatever its script says', async (t) => {
     const { fake, client } = await stage(t);
     fake.script = ({ name, words }) => {

@@ -109,7 +109,19 @@ test('every slot and address that is written is read again', () => {
 });
 
 test('no error line is more than it can be, and none makes it throw', () => {
-  const words = fc.constantFrom('MOVED', 'ASK', 'TRYAGAIN', 'LOADING', ' ', ':', '1', '16383', 'a', '\0', '\xff');
+  const words = fc.constantFrom(
+    'MOVED',
+    'ASK',
+    'TRYAGAIN',
+    'LOADING',
+    ' ',
+    ':',
+    '1',
+    '16383',
+    'a',
+    '\0',
+    '\xff',
+  );
   fc.assert(
     fc.property(fc.array(words, { maxLength: 12 }), (parts) => {
       const line = parts.join('');

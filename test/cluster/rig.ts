@@ -11,8 +11,8 @@ import type { TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Call, type Caller } from '../../src/cluster/call.ts';
 import { Cluster, type ClusterOptions } from '../../src/cluster/cluster.ts';
+import type { Lane, LaneKey } from '../../src/cluster/lanes.ts';
 import type { Greeting, Link, LinkOptions, LinkOwner, Pending } from '../../src/cluster/link.ts';
-import type { Lane } from '../../src/cluster/node.ts';
 import { SLOTS, type Topology } from '../../src/cluster/topology.ts';
 import { Turn } from '../../src/cluster/turn.ts';
 import { Counters, TOTAL } from '../../src/telemetry/counters.ts';
@@ -197,6 +197,11 @@ export function mapOf(fake: FakeCluster): Topology {
   };
 }
 
+/** The lane of a client that has not logged in, unless a test says otherwise. */
+export function laneKey(more: Partial<LaneKey> = {}): LaneKey {
+  return { resp: 2, username: '', password: '', readOnly: false, copy: 0, ...more };
+}
+
 export interface Rig {
   readonly fake: FakeCluster;
   readonly cluster: Cluster;
@@ -235,7 +240,7 @@ export class Sender implements Caller {
 
   constructor(cluster: Cluster, resp: 2 | 3 = 2) {
     this.cluster = cluster;
-    this.lane = cluster.enterLane(resp, '', '', 0);
+    this.lane = cluster.enterLane(laneKey({ resp }));
   }
 
   callStarted(): void {

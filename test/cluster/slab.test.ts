@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { adoptSlab, SLAB_BYTES, Slab, takeSlab } from '../../src/cluster/slab.ts';
+import { adoptSlab, SLAB_BYTES, type Slab, takeSlab } from '../../src/cluster/slab.ts';
 
 /** Puts a command of some bytes into a slab and says that it has been written. */
 function put(slab: Slab, length: number): void {

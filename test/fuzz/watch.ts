@@ -43,23 +43,23 @@ export class Watch {
     }
   }
 
-  /** Throws when the process is not as it should be. `allowed`: warnings that are no fault here. */
+  /** Throws when the process is not as it should be. `forbidden`: lines that are a fault here. */
   check(forbidden: RegExp): void {
     const { log } = this.proxy;
     if (this.over) throw new Error(`the proxy has ended:\n${log.slice(-20).join('\n')}`);
-    const bad = log.find((line) => line.includes('"fatal"') || line.includes('"error"') || forbidden.test(line));
+    const bad = log.find((line) => line.includes('"level":"fatal"') || forbidden.test(line));
     if (bad !== undefined) throw new Error(`the proxy has logged: ${bad}`);
   }
 
   /** Medians of the second and of the last fifth, MB. Throws when there is a rise worth the name. */
-  flat(): { early: number; late: number; peak: number } {
+  flat(): { early: number; late: number; peak: number; each20s: number[] } {
     const { rss } = this;
     const fifth = Math.max(1, Math.floor(rss.length / 5));
     const early = median(rss.slice(fifth, 2 * fifth));
     const late = median(rss.slice(-fifth));
     if (rss.length >= 60 && late > early * GROWTH + GROWTH_MB)
       throw new Error(`memory has grown from ${early} to ${late} MB: ${rss.join(' ')}`);
-    return { early, late, peak: Math.max(...rss) };
+    return { early, late, peak: Math.max(...rss), each20s: rss.filter((_, i) => i % 20 === 0) };
   }
 
   /** Waits until no more than the files of the start and `links` more are open. */
@@ -113,7 +113,10 @@ export async function within<T>(limitMs: number, what: string, promise: Promise<
   const late = new Promise<never>((_, reject) => {
     let left = 20;
     const wait = () => {
-      timer = setTimeout(() => (--left > 0 ? wait() : reject(new Error(`no ${what} within ${limitMs} ms`))), limitMs / 20);
+      timer = setTimeout(
+        () => (--left > 0 ? wait() : reject(new Error(`no ${what} within ${limitMs} ms`))),
+        limitMs / 20,
+      );
     };
     wait();
   });

@@ -21,9 +21,9 @@ export type Answer =
   | string
   | Buffer
   /** The bytes, and then the connection is ended (`cut`) or reset. */
-  | { readonly then: 'cut' | 'reset'; readonly after?: string | Buffer }
+  | { readonly fate: 'cut' | 'reset'; readonly after?: string | Buffer }
   /** Nothing, and nothing more on this connection. */
-  | { readonly then: 'hang' };
+  | { readonly fate: 'hang' };
 
 export interface Received {
   readonly node: FakeNode;
@@ -300,8 +300,8 @@ export class FakeConnection {
       return;
     }
     this.silent = true;
-    if (answer.then === 'hang') return;
-    const end = () => (answer.then === 'cut' ? socket.destroy() : socket.resetAndDestroy());
+    if (answer.fate === 'hang') return;
+    const end = () => (answer.fate === 'cut' ? socket.destroy() : socket.resetAndDestroy());
     // The bytes first reach the other side, in a turn of their own, or a reset would take them along.
     if (answer.after === undefined) end();
     else socket.write(answer.after, () => setTimeout(end, 20));
