@@ -39,6 +39,8 @@ export class Cluster implements LinkOwner {
   readonly counters: Counters;
   readonly gates: Gates;
   topology: Topology = EMPTY;
+  /** The last map that the main thread gave, without what MOVEDs have corrected since. */
+  private given: Topology = EMPTY;
   /** Of the current map, for the hot path: slot -> index -> node. */
   slots: Uint16Array = EMPTY.slots;
   primaries: Node[] = [];
@@ -69,6 +71,7 @@ export class Cluster implements LinkOwner {
 
   /** Takes a new map. */
   adopt(topology: Topology): void {
+    this.given = topology;
     this.use({ ...topology, version: this.topology.version + 1 });
     for (const { replicas } of topology.shards) for (const { host, port } of replicas) this.known(host, port);
     this.gates.tick();
@@ -152,6 +155,10 @@ export class Cluster implements LinkOwner {
   }
 
   linkLost(link: Link, reason: string, failures: number): void {
+    const { host, port } = link.options;
+    // A MOVED led to a node that is not there, and that nobody else has heard of: back to what all say.
+    const strange = this.primaries.some((node) => node.host === host && node.port === port);
+    if (strange && !hasNode(this.given, host, port)) this.adopt(this.given);
     this.events.linkLost(addressOf(link.options.host, link.options.port), reason, failures);
   }
 
@@ -197,4 +204,10 @@ export class Cluster implements LinkOwner {
       for (const node of this.nodes.values()) node.closeLane(lane);
     });
   }
+}
+
+function hasNode({ shards }: Topology, host: string, port: number): boolean {
+  return shards.some(({ primary, replicas }) =>
+    [primary, ...replicas].some((node) => node.host === host && node.port === port),
+  );
 }

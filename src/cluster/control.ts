@@ -2,6 +2,7 @@
 
 import { connect } from 'node:net';
 import RedisParser from 'redis-parser';
+import { ReplyFramer } from '../resp/reply.ts';
 import { command } from '../resp/write.ts';
 
 export interface ControlOptions {
@@ -33,11 +34,16 @@ function login({ username, password }: ControlOptions): string[] {
 
 /** A map of a thousand nodes has a few hundred kilobytes; this much is an attack or a mistake. */
 const MOST_BYTES = 67_108_864;
+/** COMMAND, the deepest reply there is, has eight. */
+const DEEPEST = 32;
 
 export class Control {
   private readonly socket;
   private readonly timeout: number;
   private received = 0;
+  private readonly framer = new ReplyFramer(DEEPEST);
+  /** A reply so far. */
+  private parts: Buffer[] = [];
   private readonly waiting: { resolve: (value: unknown) => void; reject: (error: Error) => void }[] = [];
   private failure: Error | undefined;
 
@@ -50,11 +56,8 @@ export class Control {
     this.socket = connect({ host, port, noDelay: true });
     this.timeout = timeout;
     this.socket.on('data', (chunk: Buffer) => {
-      // The parser throws on what no server sends: a length beyond an array's, nesting beyond the stack.
-      this.received += chunk.length;
-      if (this.received > MOST_BYTES) return this.fail(new Error(`more than ${MOST_BYTES} bytes of reply`));
       try {
-        parser.execute(chunk);
+        this.take(chunk, parser);
       } catch (error) {
         this.fail(error as Error);
       }
@@ -77,6 +80,21 @@ export class Control {
 
   close(): void {
     this.socket.destroy();
+  }
+
+  /** Hands over whole replies alone: the parser would make room for whatever length is announced. */
+  private take(chunk: Buffer, parser: RedisParser): void {
+    this.received += chunk.length;
+    if (this.received > MOST_BYTES) throw new Error(`more than ${MOST_BYTES} bytes of reply`);
+    for (let at = 0; at < chunk.length && this.failure === undefined; ) {
+      const end = this.framer.measure(chunk, at, chunk.length);
+      if (end === -2) throw new Error('the node sent what is no reply');
+      this.parts.push(end < 0 ? chunk.subarray(at) : chunk.subarray(at, end));
+      if (end < 0) return;
+      parser.execute(Buffer.concat(this.parts));
+      this.parts = [];
+      at = end;
+    }
   }
 
   private fail(error: Error): void {

@@ -61,14 +61,14 @@ test('a write that is lost, done twice, or done behind a later one is seen', () 
 
 test('an outcome that is unknown leaves both open until a read settles it', () => {
   const model = new Model();
-  const [first, second] = ['one', 'two'].map((value) => ({
+  const set = (value: string): Step => ({
     words: ['SET', 'k', value],
     keys: ['k'],
     play: () => ({ reply: '+OK|', after: [value] }),
-  })) as [Step, Step];
+  });
   const read: Step = { words: ['GET', 'k'], keys: ['k'], play: ([s]) => ({ reply: `${s}`, after: [s] }) };
-  model.take(first, '+OK|', undefined);
-  model.take(second, '-unknown', /unknown/);
+  model.take(set('one'), '+OK|', undefined);
+  model.take(set('two'), '-unknown', /unknown/);
   assert.deepEqual(model.of('k').sort(), ['one', 'two']);
   assert.equal(model.take(read, 'two', undefined), undefined);
   assert.match(String(model.take(read, 'one', undefined)), /expected two/);
