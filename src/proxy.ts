@@ -157,8 +157,9 @@ export class Slotless {
     const { server, commands } = await this.learn();
     const table = CommandTable.parse(commands, this.config.allow);
     const names = table.commands.map(({ name }) => name);
-    const ids = new SharedArrayBuffer(8);
-    new BigInt64Array(ids)[0] = 1n;
+    // The next client's id, and how many clients there are: see worker.ts.
+    const shared = new SharedArrayBuffer(16);
+    new BigInt64Array(shared)[0] = 1n;
     let doors: readonly Door[] = this.config.listen;
     if (this.config.workers > 1) await mustBeFree(doors);
     for (let index = 0; index < this.config.workers; index++) {
@@ -171,7 +172,7 @@ export class Slotless {
         server,
         commands,
         counters: counters.buffer,
-        ids,
+        shared,
         topology: this.discovery.topology,
         doors: own,
       };

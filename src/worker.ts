@@ -23,8 +23,8 @@ export interface WorkerStart {
   /** The COMMAND reply of the servers. */
   readonly commands: unknown;
   readonly counters: SharedArrayBuffer;
-  /** A counter of client ids that all workers share. */
-  readonly ids: SharedArrayBuffer;
+  /** What all workers count together: the next client's id, and clients. */
+  readonly shared: SharedArrayBuffer;
   readonly topology: Topology;
   readonly doors: readonly Door[];
 }
@@ -52,6 +52,9 @@ export type Inquiry =
   | { readonly about: 'kill'; readonly filter: ClientFilter };
 
 const DRAIN_POLL = 20;
+/** Indexes into the shared BigInt64Array. */
+const NEXT_ID = 0;
+const CLIENTS = 1;
 
 class Worker implements Peers {
   private readonly start: WorkerStart;
@@ -81,7 +84,7 @@ class Worker implements Peers {
       },
     });
     cluster.adopt(start.topology);
-    const ids = new BigInt64Array(start.ids);
+    const shared = new BigInt64Array(start.shared);
     const own = { username: bytesOf(config.username), password: bytesOf(config.password) };
     this.context = {
       config,
@@ -95,8 +98,15 @@ class Worker implements Peers {
       log,
       user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
       openToAll: config.clientAuth === 'proxy' || !start.server.authRequired,
-      maxClients: Math.ceil(config.limits.clients / config.workers),
-      nextId: () => Number(Atomics.add(ids, 0, 1n)),
+      admit: () => {
+        if (Atomics.add(shared, CLIENTS, 1n) < BigInt(config.limits.clients)) return true;
+        Atomics.sub(shared, CLIENTS, 1n);
+        return false;
+      },
+      dismiss: () => {
+        Atomics.sub(shared, CLIENTS, 1n);
+      },
+      nextId: () => Number(Atomics.add(shared, NEXT_ID, 1n)),
     };
     startVitals(counters);
     port.on('message', (message: ToWorker) => this.receive(message));

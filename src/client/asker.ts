@@ -89,6 +89,7 @@ export class Asker implements Caller {
   callStarted(_call: Call): void {}
   callLoose(_call: Call): void {}
   callSettled(_call: Call): void {}
+  callHeld(_call: Call): void {}
 
   writesBehind(): boolean {
     return false;

@@ -200,8 +200,10 @@ export class Client implements Sink, Connection, Flushable {
   say(command: Command | undefined, reply: Buffer): true {
     const { replies } = this;
     if (command !== undefined) this.count(command, this.context.turn.micros, reply[0]!);
-    if (replies.front === undefined) this.outbox.append(reply, 0, reply.length);
-    else {
+    if (replies.front === undefined) {
+      this.outbox.append(reply, 0, reply.length);
+      if (this.outbox.backlog > OUTPUT_PAUSE) this.congested = true;
+    } else {
       const place = new Spoken();
       replies.push(place);
       replies.answer(place, reply, 0, reply.length);
@@ -240,6 +242,8 @@ export class Client implements Sink, Connection, Flushable {
 
   /** From now on commands run as this user, in this protocol. Nothing is under way. */
   enter(resp: 2 | 3, username: string, password: string): void {
+    // Gone while its login was under way: its lane has been left.
+    if (this.closed) return;
     const { session, cluster } = this;
     const old = session.lane;
     session.resp = resp;
@@ -315,6 +319,10 @@ export class Client implements Sink, Connection, Flushable {
   callLoose(call: Call): void {
     this.order.loosened(call);
     if (this.reader.stalled) this.touch();
+  }
+
+  callHeld(call: Call, change: 1 | -1): void {
+    this.order.held(call, change);
   }
 
   writesBehind(call: Call): boolean {
@@ -394,6 +402,7 @@ export class Client implements Sink, Connection, Flushable {
     this.replies.clear();
     this.reader.stop(true);
     this.context.clients.delete(this.session.id);
+    this.context.dismiss();
     this.context.counters.totals[TOTAL.clients]! -= 1;
     // What is still under way needs the lane.
     if (this.order.inFlight === 0) this.leaveLane();

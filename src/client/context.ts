@@ -75,8 +75,10 @@ export interface Context {
   readonly user: { readonly username: string; readonly password: string };
   /** A client may give commands before it has logged in. */
   readonly openToAll: boolean;
-  /** Clients that this worker accepts. */
-  readonly maxClients: number;
+  /** Counts one client more, of all workers together; false when that is too many. */
+  admit(): boolean;
+  /** Counts one less. */
+  dismiss(): void;
   /** A number that no client of any worker has had. */
   nextId(): number;
 }

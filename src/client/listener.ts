@@ -44,7 +44,7 @@ export function listen(door: Door, context: Context, shared: boolean): Promise<S
 
 function accept(context: Context, accepted: Socket, buffer: Buffer): void {
   const { totals } = context.counters;
-  if (context.clients.size >= context.maxClients) {
+  if (!context.admit()) {
     totals[TOTAL.clientsRejected]! += 1;
     accepted.on('error', () => accepted.destroy());
     accepted.write(maxClients());

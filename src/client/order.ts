@@ -17,6 +17,15 @@ import { Request } from './request.ts';
 /** In place of a slot: every slot. */
 export const EVERY_SLOT = -1;
 
+/** Loose calls of one slot. */
+interface Tally {
+  /** Reads of several keys that are where they belong: they hold back writes alone. */
+  reads: number;
+  others: number;
+  /** Of all of these, those that wait at the slot's gate. */
+  held: number;
+}
+
 export class Order {
   /** Calls without an answer. */
   inFlight = 0;
@@ -25,9 +34,8 @@ export class Order {
   private readonly replies: Replies;
   /** Commands under way that touch every slot. */
   private wide = 0;
-  /** Loose calls under way: how many of each slot. */
-  private readonly looseReads = new Map<number, number>();
-  private readonly looseWrites = new Map<number, number>();
+  /** Loose calls under way, by slot. */
+  private readonly slots = new Map<number, Tally>();
   /** By slot: the last write under way; for one lost link. */
   private lastWrites: Map<number, Call> | undefined = undefined;
   /** The map by which all calls under way were sent, as far as is known. */
@@ -44,10 +52,18 @@ export class Order {
     if (call.loose) this.count(call, 1);
   }
 
+  /** A call is not where the map says that its slot is: from now on it holds back reads as well. */
   loosened(call: Call): void {
-    if (call.loose) return;
-    call.loose = true;
+    if (call.away) return;
+    if (call.loose) this.count(call, -1);
+    call.loose = call.away = true;
     this.count(call, 1);
+  }
+
+  /** A loose call has come to its slot's gate (1) or has left it (-1). */
+  held(call: Call, change: 1 | -1): void {
+    const tally = this.slots.get(call.slot);
+    if (tally !== undefined) tally.held += change;
   }
 
   settled(call: Call): void {
@@ -61,10 +77,14 @@ export class Order {
   }
 
   private count(call: Call, change: 1 | -1): void {
-    const loose = call.reads ? this.looseReads : this.looseWrites;
-    const count = (loose.get(call.slot) ?? 0) + change;
-    if (count === 0) loose.delete(call.slot);
-    else loose.set(call.slot, count);
+    let tally = this.slots.get(call.slot);
+    if (tally === undefined) {
+      tally = { reads: 0, others: 0, held: 0 };
+      this.slots.set(call.slot, tally);
+    }
+    if (call.reads && !call.away) tally.reads += change;
+    else tally.others += change;
+    if (tally.reads + tally.others === 0) this.slots.delete(call.slot);
   }
 
   /** True while a command for `slot` could overtake one that is under way. `reads`: it changes nothing. */
@@ -72,13 +92,12 @@ export class Order {
     if (this.inFlight === 0) return false;
     if (this.map !== this.cluster.topology) this.revise();
     if (this.wide > 0) return true;
-    // Two reads may change places: neither can tell.
-    const { looseReads, looseWrites } = this;
-    if (slot === EVERY_SLOT) return looseWrites.size > 0 || (!reads && looseReads.size > 0);
-    return (
-      (looseWrites.size > 0 && looseWrites.has(slot)) ||
-      (!reads && looseReads.size > 0 && looseReads.has(slot))
-    );
+    if (this.slots.size === 0) return false;
+    if (slot === EVERY_SLOT) return !reads || [...this.slots.values()].some(({ others }) => others > 0);
+    const tally = this.slots.get(slot);
+    if (tally === undefined || (reads && tally.others === 0)) return false;
+    // All of them wait at the gate: there it goes behind them.
+    return tally.held < tally.reads + tally.others;
   }
 
   /** The map is another: what is not where that says is loose. */

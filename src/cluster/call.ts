@@ -29,6 +29,8 @@ export interface Caller {
   callLoose(call: Call): void;
   /** The call is answered and holds nothing back any more. */
   callSettled(call: Call): void;
+  /** The call has come to its slot's gate (1) or has left it (-1). */
+  callHeld(call: Call, change: 1 | -1): void;
   /** A write of the same caller to the same slot was made after this call and may have been executed. */
   writesBehind(call: Call): boolean;
 }
@@ -60,10 +62,13 @@ export abstract class Call implements Pending, Waiting {
   node: Node | undefined = undefined;
   /** Not where the map says, or of several keys, which may be told to try again: see `Client`. */
   loose: boolean;
+  /** Not where the map says, or waiting. */
+  away = false;
   settled = false;
   /** When it was made, in `turn.micros`. */
   readonly since: number;
   private readonly sequence: number;
+  private gated = false;
 
   /** Its own bytes: `[requestFrom, requestTo)` of a slab. */
   private request: Slab | undefined = undefined;
@@ -152,6 +157,16 @@ export abstract class Call implements Pending, Waiting {
     if (node === undefined) return false;
     this.sendTo(node, false);
     return true;
+  }
+
+  set atGate(at: boolean) {
+    if (at === this.gated) return;
+    this.gated = at;
+    this.caller.callHeld(this, at ? 1 : -1);
+  }
+
+  get atGate(): boolean {
+    return this.gated;
   }
 
   get heldSince(): number {
@@ -253,6 +268,7 @@ export abstract class Call implements Pending, Waiting {
     this.request?.release();
     this.request = undefined;
     if (this.trouble !== undefined && this.trouble.heldSince !== 0) this.caller.cluster.gates.settled(this);
+    this.atGate = false;
     this.caller.callSettled(this);
   }
 }

@@ -18,6 +18,8 @@ export interface Waiting {
   readonly length: number;
   /** When it began to wait, in the turn's milliseconds; 0 when it does not wait. */
   heldSince: number;
+  /** It waits for its slot, or is the one that is being tried. */
+  atGate: boolean;
   /** Made before another? */
   isBefore(other: Waiting): boolean;
   /** Send it to the slot's owner. False: there is none, it goes on waiting. */
@@ -83,6 +85,7 @@ export class Gates {
       gate = { queue: [], probe: undefined };
       this.slots.set(call.slot, gate);
     }
+    call.atGate = true;
     if (gate.probe === call) gate.probe = undefined;
     const { queue } = gate;
     let at = queue.length;
@@ -94,6 +97,7 @@ export class Gates {
   /** Sends a command again at the next tick, past the gate. A node has spoken: the rest of its slot may follow. */
   delay(call: Waiting): void {
     this.settled(call);
+    call.atGate = false;
     this.enter(call);
     this.delayed.push(call);
   }
@@ -150,8 +154,10 @@ export class Gates {
 
   private letGo(call: Waiting): void {
     this.leave(call);
-    if (call.sendFromGate()) call.heldSince = 0;
-    else this.hold(call);
+    if (call.sendFromGate()) {
+      call.heldSince = 0;
+      call.atGate = false;
+    } else this.hold(call);
   }
 
   private enter(call: Waiting): void {

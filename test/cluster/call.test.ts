@@ -255,6 +255,26 @@ test('what follows a redirect stands behind what already waits for its slot', as
   assert.ok(fake.received.every(({ node }) => node === x));
 });
 
+test('what a client has put behind a command that is tried again stays behind it', async (t) => {
+  const { cluster, fake } = await rig(t);
+  const sender = new Sender(cluster);
+  let answer: string | undefined = DOWN;
+  let refusals = 0;
+  fake.script = forKeys(({ name }) => {
+    if (name !== 'MSET') return undefined;
+    refusals += answer === TRYAGAIN ? 1 : 0;
+    return answer;
+  });
+  const several = Asked.to(sender, SLOT, 'MSET', 'a', '1', 'b', '1');
+  await until('it to wait', () => several.heldSince !== 0);
+  const one = Asked.to(sender, SLOT, 'SET', 'a', '2');
+  answer = TRYAGAIN;
+  await until('it to be tried again', () => refusals >= 3);
+  answer = undefined;
+  await Promise.all([several.answered, one.answered]);
+  assert.deepEqual(fake.executed, ['MSET a 1 b 1', 'SET a 2']);
+});
+
 test('commands are numbered in the order in which they were made', async (t) => {
   const { cluster } = await rig(t);
   const sender = new Sender(cluster);

@@ -11,6 +11,7 @@ class Held implements Waiting {
   readonly slot: number;
   readonly length: number;
   heldSince = 0;
+  atGate = false;
   gone = false;
   private readonly stage: Stage;
 

@@ -167,6 +167,36 @@ describe('order', () => {
     assert.deepEqual(text([await c.call('SET', '{b}', '1')]), ['+OK|']);
   });
 
+  test('a second read does not see less than the first', async (t) => {
+    const { fake, client } = await stage(t);
+    const [x, y] = fake.nodes;
+    // The first read is redirected to a node that is slow; meanwhile the slot is back.
+    const slow = held();
+    let reads = 0;
+    x!.script = ({ name }) => (name === 'GET' && reads++ === 0 ? y!.ask(slot('{b}')) : undefined);
+    y!.script = ({ name }) => (name === 'GET' ? slow.answer : undefined);
+    const c = await client();
+    const first = c.call('GET', '{b}');
+    await until('the first read to be redirected', () => fake.received.some(({ node }) => node === y));
+    const second = c.call('GET', '{b}');
+    await reached(client);
+    await (await client()).call('SET', '{b}', 'new');
+    slow.release('$3\r\nnew\r\n');
+    assert.deepEqual(text(await Promise.all([first, second])), ['$3|new|', '$3|new|']);
+  });
+
+  test('a pipeline to a slot that is down waits once, and not once for each command', async (t) => {
+    const { fake, client } = await stage(t, { 'failover.holdFor': 500 });
+    fake.script = ({ name }) => (name === 'SET' ? '-CLUSTERDOWN The cluster is down\r\n' : undefined);
+    const c = await client();
+    const begin = fake.received.length;
+    const replies = text(await c.pipeline(Array.from({ length: 50 }, (_, i) => ['SET', '{b}', String(i)])));
+    assert.deepEqual(new Set(replies), new Set(['-CLUSTERDOWN The cluster is down|']));
+    // All of them were sent once, or waited; then one of them was tried at a time, for as long as one may wait.
+    const tries = fake.received.slice(begin).filter(({ name }) => name === 'SET').length;
+    assert.ok(tries < 50 + 100, `${tries} tries`);
+  });
+
   test('FLUSHALL stands between what was sent before and after it', async (t) => {
     const { fake, client } = await stage(t);
     const [x, y] = fake.nodes;

@@ -249,6 +249,9 @@ export class Sender implements Caller {
   callLoose(call: Call): void {
     this.loose.push(call);
   }
+  callHeld(): void {}
+  callHeld(): void {}
+
   callSettled(): void {
     this.settled++;
   }
