@@ -132,8 +132,7 @@ export class Upload implements Pending {
   /** The client is gone. */
   abandon(): void {
     this.phase = 'done';
-    if (this.link !== undefined) this.node!.discard(this.link);
-    this.link = undefined;
+    this.discard();
   }
 
   // ---- the reply
@@ -149,7 +148,9 @@ export class Upload implements Pending {
 
   piece(bytes: Buffer, from: number, to: number, last: boolean): void {
     const { client, command, place, since } = this;
-    if (this.phase === 'done') return;
+    if (this.phase === 'done' || this.phase === 'discarding') return;
+    // A node that answers before it has all is in no state to be given to anybody else.
+    if (this.phase !== 'waiting') return this.fail(errors.notServed('the node answered before its time'));
     client.answerPiece(place, command, since, bytes, from, to, last);
     if (!last) return;
     this.giveBack();
@@ -159,7 +160,8 @@ export class Upload implements Pending {
   }
 
   lost(_sent: boolean, begun: boolean, reason: string): void {
-    this.link = undefined;
+    if (this.phase === 'done' || this.phase === 'discarding') return;
+    this.discard();
     if (begun) return this.client.close(`a reply broke off: ${reason}`);
     // What the node has not got whole, it has not executed.
     this.fail(this.phase === 'waiting' ? errors.outcomeUnknown(reason) : errors.notServed(reason));
@@ -272,13 +274,20 @@ export class Upload implements Pending {
   /** Answers with an error, when the rest of the command has come and is thrown away. */
   private fail(reply: Buffer): void {
     if (this.phase === 'done') return;
-    if (this.link !== undefined) this.node!.discard(this.link);
-    this.link = undefined;
-    if (this.phase === 'waiting') return this.done(reply);
-    this.early = reply;
+    const waited = this.phase === 'waiting';
     this.phase = 'discarding';
+    this.discard();
+    if (waited) return this.done(reply);
+    this.early = reply;
     this.congested = false;
     this.client.wake();
+  }
+
+  /** Nobody may use the link again; it is taken off the count of those that are lent. */
+  private discard(): void {
+    const { link } = this;
+    this.link = undefined;
+    if (link !== undefined) this.node!.discard(link);
   }
 
   private giveBack(): void {

@@ -143,6 +143,10 @@ export abstract class Call implements Pending, Waiting {
     this.end(unknown ? outcomeUnknown(reason) : notServed(reason));
   }
 
+  isOf(other: Waiting): boolean {
+    return other instanceof Call && other.caller === this.caller;
+  }
+
   isBefore(other: Waiting): boolean {
     return other instanceof Call && ((other.sequence - this.sequence) & SEQUENCE_MASK) < SEQUENCE_MASK / 2;
   }

@@ -20,6 +20,8 @@ export interface Waiting {
   heldSince: number;
   /** It waits for its slot, or is the one that is being tried. */
   atGate: boolean;
+  /** Of the same client as another? */
+  isOf(other: Waiting): boolean;
   /** Made before another? */
   isBefore(other: Waiting): boolean;
   /** Send it to the slot's owner. False: there is none, it goes on waiting. */
@@ -96,8 +98,12 @@ export class Gates {
 
   /** Sends a command again at the next tick, past the gate. A node has spoken: the rest of its slot may follow. */
   delay(call: Waiting): void {
-    this.settled(call);
-    call.atGate = false;
+    // Unless its own client has put something behind it: that must stay behind.
+    const gate = this.slots.get(call.slot);
+    if (gate?.probe !== call || !gate.queue.some((other) => other.isOf(call))) {
+      this.settled(call);
+      call.atGate = false;
+    }
     this.enter(call);
     this.delayed.push(call);
   }

@@ -22,6 +22,10 @@ class Held implements Waiting {
     this.length = length;
   }
 
+  isOf(other: Waiting): boolean {
+    return other === this;
+  }
+
   isBefore(other: Waiting): boolean {
     return this.name < (other as Held).name;
   }

@@ -250,7 +250,6 @@ export class Sender implements Caller {
     this.loose.push(call);
   }
   callHeld(): void {}
-  callHeld(): void {}
 
   callSettled(): void {
     this.settled++;

@@ -1,0 +1,97 @@
+/** A worker's rooms in the test's own process: a door for clients, before scripted nodes. */
+
+import type { Server } from 'node:net';
+import type { TestContext } from 'node:test';
+import type { Context } from '../../src/client/context.ts';
+import { type Door, listen } from '../../src/client/listener.ts';
+import type { ClusterOptions } from '../../src/cluster/cluster.ts';
+import { CommandTable } from '../../src/command/table.ts';
+import { createLog } from '../../src/log.ts';
+import { Counters } from '../../src/telemetry/counters.ts';
+import { type Rig, rig } from '../cluster/rig.ts';
+import { parse } from '../command/tables.ts';
+import { SEED, withFiles } from '../config/given.ts';
+import { connect, type RawClient } from '../support/client.ts';
+import { commandReply } from '../support/fake-node.ts';
+
+let commands: Promise<Buffer> | undefined;
+
+export interface Room extends Rig {
+  readonly context: Context;
+  readonly port: number;
+  /** What was logged. */
+  readonly log: string[];
+  connect(): Promise<RawClient>;
+  /** One more door. Closed with the test. */
+  open(door: Door): Promise<Server>;
+}
+
+/** Opens a door on a free port. `settings` as flags: `{ 'limits.clients': 3 }`. */
+export async function room(
+  t: TestContext,
+  settings: Record<string, string | number> = {},
+  more: Partial<Context> = {},
+  cluster: Partial<ClusterOptions> = {},
+): Promise<Room> {
+  commands ??= commandReply();
+  const table = CommandTable.parse(parse(await commands));
+  const flags = Object.entries(settings).flatMap(([path, value]) => [`--${path}`, String(value)]);
+  const config = withFiles([...SEED, ...flags]);
+  const stage = await rig(t, cluster);
+  const log: string[] = [];
+  let [ids, clients] = [1, 0];
+  const context: Context = {
+    config,
+    cluster: stage.cluster,
+    turn: stage.cluster.turn,
+    counters: Counters.create(table.commands.map(({ name }) => name)),
+    table,
+    server: {
+      helloName: 'redis',
+      helloVersion: '7.0.15',
+      slotCursors: false,
+      authRequired: false,
+      runId: 'a'.repeat(40),
+      startedAt: Date.now(),
+    },
+    clients: new Map(),
+    peers: { clientLines: async () => [], killClients: async () => 0, totals: async () => [] },
+    log: createLog('info', {}, { write: (line) => log.push(line) }),
+    user: { username: '', password: '' },
+    openToAll: true,
+    admit: () => {
+      if (clients >= config.limits.clients) return false;
+      clients++;
+      return true;
+    },
+    dismiss: () => {
+      clients--;
+    },
+    nextId: () => ids++,
+    ...more,
+  };
+  const open = async (door: Door) => {
+    const server = await listen(door, context, false);
+    t.after(() => server.close());
+    return server;
+  };
+  const server = await open({ host: '127.0.0.1', port: 0 });
+  const { port } = server.address() as { port: number };
+  const opened: RawClient[] = [];
+  t.after(() => {
+    for (const client of opened) client.destroy();
+    for (const client of context.clients.values()) client.close();
+  });
+  return {
+    ...stage,
+    context,
+    port,
+    log,
+    open,
+    connect: async () => {
+      const client = await connect(port);
+      opened.push(client);
+      return client;
+    },
+  };
+}
