@@ -98,7 +98,8 @@ describe('dispatch', () => {
       for (const [call, expected] of CALLS) {
         const args = framed(...call.split(' '));
         const command = table.find(args);
-        assert.ok(command?.takes(args.argc), `${name}: ${call}`);
+        if (command === undefined) assert.fail(`${name}: ${call}`);
+        assert.ok(command.takes(args.argc), `${name}: ${call}`);
         const key = typeof expected === 'string' ? Buffer.from(expected.slice(1)) : undefined;
         const code = key === undefined ? (expected as number) : slotOf(key, 0, key.length);
         assert.equal(where(dispatch(command, args)), where(code), `${name}: ${call}`);

@@ -12,7 +12,7 @@
 //
 // The client's own lengths and line ends are not trusted on the way (see resp/request.ts): they are written anew.
 
-import type { Link, Pending } from '../cluster/link.ts';
+import { type Link, type Pending, READY } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import { ASK, MOVED, NONE, redirectOf, targetOf } from '../cluster/redirect.ts';
 import type { Command } from '../command/command.ts';
@@ -194,7 +194,8 @@ export class Upload implements Pending {
       if (asking) link.send(SWALLOW, ASKING, 0, ASKING.length);
       last = await askOnce(link, encodeCommand(['EXISTS', key]));
       const kind = last[0] === MINUS ? redirectOf(last, 0, last.length) : NONE;
-      if (kind === NONE) return this.found(node, link, asking);
+      // A link that was lost would connect again and take the middle of a value for commands.
+      if (kind === NONE && link.state === READY) return this.found(node, link, asking);
       node.discard(link);
       const target = kind === MOVED || kind === ASK ? targetOf(last, 0, last.length) : undefined;
       if (target === undefined) {

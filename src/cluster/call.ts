@@ -9,7 +9,7 @@
 // The invariant: a command is sent again only when it is certain that it was not executed (its bytes never
 // left, or the node said so) or when it only reads. Otherwise its outcome is unknown, and the client is told.
 
-import { notServed, outcomeUnknown } from '../resp/errors.ts';
+import { asServerSaid, notServed, outcomeUnknown } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Cluster } from './cluster.ts';
 import type { Waiting } from './gate.ts';
@@ -41,6 +41,7 @@ export const FIXED = -1;
 const IMMEDIATE = 3;
 
 const MINUS = 45;
+const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
 /** Calls are numbered as they are made; the numbers go round, and two that are under way are never half a round apart. */
 const SEQUENCE_MASK = 0x3fffffff;
 let sequence = 0;
@@ -133,6 +134,8 @@ export abstract class Call implements Pending, Waiting {
       this.settle();
       return this.answerBroken(reason);
     }
+    // A refused login says nothing of the slot: nobody else's commands shall wait for it.
+    if (!sent && REFUSED_LOGIN.test(reason)) return this.end(asServerSaid(reason));
     if (this.slot !== FIXED && (!sent || (this.reads && !this.caller.writesBehind(this)))) {
       cluster.counters.totals[TOTAL.retries]! += 1;
       this.troubled().lastError = notServed(reason);

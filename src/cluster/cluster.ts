@@ -174,8 +174,9 @@ export class Cluster implements LinkOwner {
 
   close(): void {
     clearInterval(this.timer);
-    this.gates.close();
     for (const node of this.nodes.values()) node.close('the proxy is closing');
+    // Behind it: reads that a node has just lost wait there now.
+    this.gates.close();
   }
 
   private known(host: string, port: number): Node {

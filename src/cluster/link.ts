@@ -139,6 +139,7 @@ export class Link implements Flushable, Receiving {
 
   /** Writes bytes of a command that is passed on while it still comes. Only on a link of one's own. */
   writeThrough(bytes: Buffer): boolean {
+    if (this.state !== READY) return false;
     this.flush();
     this.headAt = this.turn.now;
     return this.socket?.write(bytes) ?? false;

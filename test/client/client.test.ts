@@ -97,7 +97,7 @@ test('what is under way when a client goes is taken to its end, and its lane is 
   client.call('SET', 'a', '1').catch(() => {});
   await until('it to arrive', () => fake.received.length === 1);
   const { lane } = [...context.clients.values()][0]!.session;
-  client.destroy();
+  client.socket.resetAndDestroy();
   await until('the client to be gone', () => context.clients.size === 0);
   assert.equal(lane.users, 1);
   slow.release('+OK\r\n');
@@ -120,7 +120,7 @@ test("a client that goes while it logs in leaves no lane behind and takes nobody
   const goes = await connect();
   goes.call('AUTH', 'someone', 'secret').catch(() => {});
   await until('the login to be under way', () => asked);
-  goes.destroy();
+  goes.socket.resetAndDestroy();
   await until('it to be gone', () => context.clients.size === 1);
   assert.equal(lane.users, 1);
   slow.release('+OK\r\n');

@@ -95,6 +95,7 @@ describe('a large value', { skip: noMemory }, () => {
     const grown = peak(own.pid) - before;
     assert.ok(grown < 250 * MB, `grew by ${Math.round(grown / MB)} MB`);
     await client.call('DEL', 'large');
+    await client.call('HELLO', 2);
   });
 
   test('of many at once comes back in the order asked', async () => {
