@@ -152,7 +152,9 @@ export class BareClient implements Downstream {
     this.order.loosened(call);
   }
 
-  callHeld(): void {}
+  callHeld(call: Call, change: 1 | -1): void {
+    this.order.held(call, change);
+  }
 
   callSettled(call: Call): void {
     this.order.settled(call);
