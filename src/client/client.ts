@@ -141,6 +141,12 @@ export class Client implements Sink, Connection, Flushable {
     if (!session.authenticated && (command.flags & FLAG.noAuth) === 0)
       return this.refuse(command, errors.noAuth());
     session.lastCommand = command;
+    if (
+      session.refusingUntil > context.turn.now &&
+      command.route !== ROUTE.door &&
+      command.route !== ROUTE.pending
+    )
+      return this.refuse(command, errors.notInTransaction(command.name));
     const where = dispatch(command, f);
     if (where >= 0) return this.toSlot(command, f, where, severalKeys(command, f));
     return this.elsewhere(this, command, f, where);
@@ -264,6 +270,7 @@ export class Client implements Sink, Connection, Flushable {
     const { session, context } = this;
     session.name = '';
     session.readOnly = false;
+    session.refusingUntil = 0;
     session.noEvict = session.noTouch = false;
     session.authenticated = context.openToAll;
     this.enter(2, context.user.username, context.user.password);

@@ -8,6 +8,8 @@ import type { Client } from './client.ts';
 import { atTheDoor } from './door.ts';
 import { askKeys, fanOut, splitBySlot } from './fanout.ts';
 
+const REFUSE_FOR = 1000;
+
 /** False: not now. */
 export function elsewhere(client: Client, command: Command, f: Frame, where: number): boolean {
   switch (where) {
@@ -26,6 +28,9 @@ export function elsewhere(client: Client, command: Command, f: Frame, where: num
     case BLOCKS:
       return client.refuse(command, errors.unsupported(command.name, 'blocking commands are not served yet'));
   }
+  // What was sent behind a MULTI was meant with it or not at all.
+  if (command.name === 'multi') client.session.refusingUntil = client.context.turn.now + REFUSE_FOR;
+  if (command.name === 'exec' || command.name === 'discard') client.session.refusingUntil = 0;
   return client.refuse(command, refusal(command));
 }
 

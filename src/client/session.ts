@@ -28,6 +28,11 @@ export class Session {
   noEvict = false;
   noTouch = false;
   readOnly = false;
+  /**
+   * Until when (`turn.now`) commands are refused since a MULTI was: up to EXEC, DISCARD or RESET, but not for
+   * ever, since a client that has read the error may send none of them. 0: they are not.
+   */
+  refusingUntil = 0;
 
   constructor(id: number, socket: Socket, lane: Lane, authenticated: boolean, now: number) {
     this.id = id;

@@ -109,7 +109,8 @@ export class Upload implements Pending {
       passage.violated();
       return -1;
     }
-    this.passArguments(bytes);
+    // Not `bytes`: an irregular command that lies whole in the input has been written anew elsewhere.
+    this.passArguments(f.bytes as Buffer);
     if (status === COMMAND) {
       this.finish();
       input.frame = undefined;

@@ -135,6 +135,11 @@ export function unsupported(name: string, reason: string): Buffer {
   return error(`ERR slotless: '${name}' is not supported: ${reason}`);
 }
 
+/** A command behind a MULTI that was refused: alone it was not meant. */
+export function notInTransaction(name: string): Buffer {
+  return error(`ERR slotless: '${name}' was not executed: the MULTI before it was refused`);
+}
+
 /** A bound that the client has passed. */
 export function limit(setting: string, value: number): Buffer {
   return error(`ERR slotless: the limit of the setting '${setting}' is passed (${value})`);
