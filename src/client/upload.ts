@@ -1,37 +1,33 @@
 // A command with a huge argument (`streamAbove`), passed on while it still comes.
 //
-//   settling --> finding --> passing ----------------> waiting for the reply --> done
+//   settling --> finding --> passing --> (confirming) --> waiting for the reply --> done
 //                   |           | the link is lost, or the reply comes early
-//                   '-----------+-> discarding --------------------------------> done, with an error
+//                   '-----------+-> discarding -----------------------------------> done, with an error
 //
 // A shared link would keep all others waiting for this one client, so it has a link of its own. When a client
 // uploads, nothing else of it is under way: that keeps its order. The bytes are not kept, so the command can't
 // be sent again after a redirect; therefore the owner of its key is asked for first, with an EXISTS that
 // follows redirects. When the slot moves all the same while the bytes come, the client gets a TRYAGAIN: its
-// command was not executed.
+// command was not executed. A node that imports the slot keeps the ASKING in mind until the command is whole, and
+// by then the slot may have gone on and come back: so its last bytes wait until the owner has confirmed it.
 //
 // The client's own lengths and line ends are not trusted on the way (see resp/request.ts): they are written anew.
 
-import { type Link, type Pending, READY } from '../cluster/link.ts';
+import type { Link, Pending } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
-import { ASK, MOVED, NONE, redirectOf, targetOf } from '../cluster/redirect.ts';
+import { NONE, redirectOf } from '../cluster/redirect.ts';
 import type { Command } from '../command/command.ts';
-import { slotOf } from '../command/slot.ts';
 import * as errors from '../resp/errors.ts';
 import { COMMAND, type Frame, frame, VIOLATION } from '../resp/request.ts';
-import { command as encodeCommand } from '../resp/write.ts';
-import { askOnce } from './asker.ts';
 import type { Context } from './context.ts';
 import type { Input } from './input.ts';
+import { ASKING, findOwner, type Owner, SWALLOW } from './owner.ts';
 import type { Replies } from './replies.ts';
 import { type Downstream, Spoken } from './request.ts';
 import type { Session } from './session.ts';
 
 const MINUS = 45;
-const RETRY = 50;
 const CRLF = Buffer.from('\r\n');
-const ASKING = encodeCommand(['ASKING']);
-const SWALLOW: Pending = { reply() {}, piece() {}, lost() {} };
 
 /** The client that uploads. */
 export interface Uploader extends Downstream {
@@ -57,7 +53,7 @@ export interface Passage {
   violated(): void;
 }
 
-type Phase = 'settling' | 'finding' | 'passing' | 'discarding' | 'waiting' | 'done';
+type Phase = 'settling' | 'finding' | 'passing' | 'confirming' | 'discarding' | 'waiting' | 'done';
 
 export class Upload implements Pending {
   private readonly client: Uploader;
@@ -69,6 +65,10 @@ export class Upload implements Pending {
   private phase: Phase = 'settling';
   private node: Node | undefined;
   private link: Link | undefined;
+  /** The node imports the slot: the last bytes are held back. */
+  private asking = false;
+  private heldBack: Buffer | undefined;
+  private key: Buffer | undefined;
   private congested = false;
   /** Arguments that are written, which one is being passed on, and how many bytes of it are written. */
   private written = 0;
@@ -90,7 +90,7 @@ export class Upload implements Pending {
     if (this.phase === 'settling' && this.client.settled && this.client.replies.count === 0) {
       this.phase = 'finding';
       this.client.replies.push(this.place);
-      this.find().catch((error: Error) => this.fail(errors.asServerSaid(`ERR slotless: ${error.message}`)));
+      this.find().catch((error: Error) => this.failed(error));
     }
     return this.phase === 'discarding' || (this.phase === 'passing' && !this.congested);
   }
@@ -170,51 +170,19 @@ export class Upload implements Pending {
 
   // ---- the way there
 
-  /** Borrows a link to the node that has the key now. */
   private async find(): Promise<void> {
     const { client, frame: f, command } = this;
-    const { cluster, context } = client;
-    const [start, end] = [f.starts[command.keyFirst]!, f.ends[command.keyFirst]!];
-    const key = Buffer.from(f.bytes.subarray(start, end));
-    const slot = slotOf(key, 0, key.length);
-    const deadline = performance.now() + context.config.failover.holdFor;
-    let node = cluster.ownerOf(slot);
-    let asking = false;
-    let last = errors.notServed('the slot has no owner');
-    for (let redirects = 0; redirects <= context.config.redirects.max && this.phase === 'finding'; ) {
-      if (node === undefined) {
-        if (performance.now() > deadline) break;
-        cluster.ask('a slot has no owner');
-        await new Promise((resolve) => setTimeout(resolve, RETRY));
-        node = cluster.ownerOf(slot);
-        asking = false;
-        continue;
-      }
-      const link = node.borrow(client.lane);
-      if (link === undefined) return this.fail(errors.limit('node.dedicated', context.config.node.dedicated));
-      if (asking) link.send(SWALLOW, ASKING, 0, ASKING.length);
-      last = await askOnce(link, encodeCommand(['EXISTS', key]));
-      const kind = last[0] === MINUS ? redirectOf(last, 0, last.length) : NONE;
-      // A link that was lost would connect again and take the middle of a value for commands.
-      if (kind === NONE && link.state === READY) return this.found(node, link, asking);
-      node.discard(link);
-      const target = kind === MOVED || kind === ASK ? targetOf(last, 0, last.length) : undefined;
-      if (target === undefined) {
-        node = undefined;
-        continue;
-      }
-      redirects++;
-      asking = kind === ASK;
-      const host: string = target.host === '' ? node.host : target.host;
-      node = asking ? cluster.nodeAt(host, target.port) : cluster.moved(slot, host, target.port);
-    }
-    this.fail(last);
+    this.key = Buffer.from(f.bytes.subarray(f.starts[command.keyFirst], f.ends[command.keyFirst]));
+    const found = await findOwner(client, this.key, () => this.phase === 'finding');
+    if (Buffer.isBuffer(found)) this.fail(found);
+    else this.found(found);
   }
 
-  private found(node: Node, link: Link, asking: boolean): void {
+  private found({ node, link, asking }: Owner): void {
     if (this.phase !== 'finding') return node.discard(link);
     this.node = node;
     this.link = link;
+    this.asking = asking;
     if (asking) {
       link.expect(SWALLOW);
       link.writeThrough(ASKING);
@@ -222,6 +190,17 @@ export class Upload implements Pending {
     link.expect(this);
     this.phase = 'passing';
     this.client.wake();
+  }
+
+  /** Sends the last bytes if the key still belongs to where the others have gone. */
+  private async confirm(): Promise<void> {
+    const found = await findOwner(this.client, this.key!, () => this.phase === 'confirming');
+    if (!Buffer.isBuffer(found)) found.node.giveBack(this.client.lane, found.link);
+    if (this.phase !== 'confirming') return;
+    if (Buffer.isBuffer(found)) return this.fail(found);
+    if (found.node !== this.node) return this.fail(errors.asServerSaid(MOVED_AWAY));
+    this.phase = 'waiting';
+    this.link!.writeThrough(this.heldBack!);
   }
 
   private begin(): void {
@@ -256,8 +235,16 @@ export class Upload implements Pending {
   }
 
   private write(bytes: Buffer): void {
+    if (this.phase !== 'passing') return;
+    if (!this.asking) return this.send(bytes);
+    const { heldBack } = this;
+    this.heldBack = bytes;
+    if (heldBack !== undefined) this.send(heldBack);
+  }
+
+  private send(bytes: Buffer): void {
     const { link } = this;
-    if (this.phase !== 'passing' || link === undefined || link.writeThrough(bytes) || this.congested) return;
+    if (link === undefined || link.writeThrough(bytes) || this.congested) return;
     this.congested = true;
     link.whenRoom(() => {
       this.congested = false;
@@ -269,20 +256,25 @@ export class Upload implements Pending {
   private finish(): void {
     const { early } = this;
     if (early !== undefined) return this.done(early);
-    this.phase = 'waiting';
     this.passage.waitForReply();
+    this.phase = this.asking ? 'confirming' : 'waiting';
+    if (this.asking) this.confirm().catch((error: Error) => this.failed(error));
   }
 
   /** Answers with an error, when the rest of the command has come and is thrown away. */
   private fail(reply: Buffer): void {
     if (this.phase === 'done') return;
-    const waited = this.phase === 'waiting';
+    const whole = this.phase === 'waiting' || this.phase === 'confirming';
     this.phase = 'discarding';
     this.discard();
-    if (waited) return this.done(reply);
+    if (whole) return this.done(reply);
     this.early = reply;
     this.congested = false;
     this.client.wake();
+  }
+
+  private failed(error: Error): void {
+    this.fail(errors.asServerSaid(`ERR slotless: ${error.message}`));
   }
 
   /** Nobody may use the link again; it is taken off the count of those that are lent. */

@@ -1,0 +1,70 @@
+// Finds the node that has a key now, for what can't follow redirects itself: asked with an EXISTS that follows
+// them. Cold.
+
+import type { Link, Pending } from '../cluster/link.ts';
+import { READY } from '../cluster/link.ts';
+import type { Node } from '../cluster/node.ts';
+import { ASK, MOVED, NONE, redirectOf, targetOf } from '../cluster/redirect.ts';
+import { slotOf } from '../command/slot.ts';
+import * as errors from '../resp/errors.ts';
+import { command as encodeCommand } from '../resp/write.ts';
+import { askOnce } from './asker.ts';
+import type { Context } from './context.ts';
+import type { Downstream } from './request.ts';
+
+const MINUS = 45;
+const RETRY = 50;
+export const ASKING = encodeCommand(['ASKING']);
+/** For the reply to ASKING. */
+export const SWALLOW: Pending = { reply() {}, piece() {}, lost() {} };
+
+export interface Owner {
+  readonly node: Node;
+  /** Borrowed and quiet; to be given back or discarded. */
+  readonly link: Link;
+  /** The node imports the slot: it takes the key behind an ASKING. */
+  readonly asking: boolean;
+}
+
+/** The owner of a key, or the error for the client. `wanted`: asked on the way, false ends the search. */
+export async function findOwner(
+  client: Downstream & { readonly context: Context },
+  key: Buffer,
+  wanted: () => boolean,
+): Promise<Owner | Buffer> {
+  const { cluster, context } = client;
+  const { failover, redirects, node: limits } = context.config;
+  const slot = slotOf(key, 0, key.length);
+  const deadline = performance.now() + failover.holdFor;
+  let node = cluster.ownerOf(slot);
+  let asking = false;
+  let last = errors.notServed('the slot has no owner');
+  for (let followed = 0; followed <= redirects.max && wanted(); ) {
+    if (node === undefined) {
+      if (performance.now() > deadline) break;
+      cluster.ask('a slot has no owner');
+      await new Promise((resolve) => setTimeout(resolve, RETRY));
+      node = cluster.ownerOf(slot);
+      asking = false;
+      continue;
+    }
+    const link = node.borrow(client.lane);
+    if (link === undefined) return errors.limit('node.dedicated', limits.dedicated);
+    if (asking) link.send(SWALLOW, ASKING, 0, ASKING.length).release();
+    last = await askOnce(link, encodeCommand(['EXISTS', key]));
+    const kind = last[0] === MINUS ? redirectOf(last, 0, last.length) : NONE;
+    // A link that was lost would connect again and take the middle of a value for commands.
+    if (kind === NONE && link.state === READY) return { node, link, asking };
+    node.discard(link);
+    const target = kind === MOVED || kind === ASK ? targetOf(last, 0, last.length) : undefined;
+    if (target === undefined) {
+      node = undefined;
+      continue;
+    }
+    followed++;
+    asking = kind === ASK;
+    const host: string = target.host === '' ? node.host : target.host;
+    node = asking ? cluster.nodeAt(host, target.port) : cluster.moved(slot, host, target.port);
+  }
+  return last;
+}
