@@ -80,6 +80,18 @@ test('commands are the same whatever the cuts', () => {
   );
 });
 
+test('commands are the same when they come in many small chunks, longer than the room that was kept', () => {
+  fc.assert(
+    fc.property(commands, fc.integer({ min: 500, max: 6000 }), (list, chunk) => {
+      const stream = Buffer.concat([...list, ...list].map((words) => encode(words)));
+      const even: Cuts = (length) =>
+        Array.from({ length: Math.ceil(length / chunk) }, (_, i) => Math.min(length, (i + 1) * chunk));
+      assert.deepEqual(framed(stream, even), [...list, ...list]);
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test('what is kept is what came and was not dropped, whoever appends and retains', () => {
   const step = fc.oneof(
     fc.nat({ max: 6000 }).map((length) => ({ what: 'append' as const, length })),

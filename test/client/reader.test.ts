@@ -22,12 +22,15 @@ class Taker {
   paused = false;
   readonly commands: string[] = [];
   readonly problems: string[] = [];
+  /** Commands that it was given, taken or not. */
+  given = 0;
   /** How often each next command is refused before it is taken. */
   refusals: number[] = [];
   also: () => void = () => {};
   private refused = 0;
 
   execute(f: Frame): boolean {
+    this.given++;
     if (this.refused < (this.refusals[0] ?? 0)) {
       this.refused++;
       return false;
@@ -129,6 +132,15 @@ test('a client whose command must wait is read from no more, and goes on where i
   assert.deepEqual([taker.commands, taker.paused], [['a'], true]);
   one.retry();
   assert.deepEqual([taker.commands, taker.paused, one.input.bytes], [['a', 'b', 'c'], false, undefined]);
+});
+
+test('bytes that come all the same while it waits are kept, and nothing is tried for them', () => {
+  const { taker, one } = reader();
+  taker.refusals = [1];
+  for (const text of ['a\r\n', 'b\r\n', 'c\r\n']) one.read(Buffer.from(text), text.length);
+  assert.deepEqual([taker.given, taker.commands, one.input.length], [1, [], 9]);
+  one.retry();
+  assert.deepEqual([taker.given, taker.commands], [4, ['a', 'b', 'c']]);
 });
 
 test('nothing overtakes what is being worked out', () => {

@@ -114,6 +114,19 @@ test('the node gets the command whatever the cuts, however many of its arguments
   );
 });
 
+test('what is irregular is put right, also where the command lies whole in the input but not at its beginning', async (t) => {
+  const { fake, connect } = await stage(t);
+  const client = await connect();
+  const huge = 'x'.repeat(ABOVE + 1);
+  // HELLO waits for the SET, and the rest is kept behind it.
+  await client.send(
+    `SET b 1\r\nHELLO 2\r\n*4\r\n$5\r\nRPUSH\r\n$1\r\nb\r\n$${huge.length}\r\n${huge.slice(9)}`,
+  );
+  await client.send(`${huge.slice(0, 9)}!?$4\r\ntail\r\n`);
+  assert.equal(String((await client.read(3))[2]), OK);
+  assert.ok(fake.executed.at(-1) === `RPUSH b ${huge} tail`);
+});
+
 test("its slot's owner is found before it is sent", async (t) => {
   for (const kind of ['moved', 'ask'] as const) {
     const { fake, connect } = await stage(t);
@@ -125,6 +138,40 @@ test("its slot's owner is found before it is sent", async (t) => {
     assert.ok(set.node === y);
     assert.equal(set.asking, kind === 'ask');
     assert.ok(fake.store.get('b') === BIG);
+  }
+});
+
+test('a node that imports the slot gets the last bytes when the owner still sends its keys there', async (t) => {
+  for (const [meanwhile, outcome] of [
+    ['ask', OK],
+    ['moved', OK],
+    ['stays', /^-TRYAGAIN slotless: .*not executed/],
+    ['gone', /^-CLUSTERDOWN/],
+  ] as const) {
+    const { fake, connect } = await stage(t, { 'failover.holdFor': 100 });
+    const [x, y] = fake.nodes;
+    let now: string = 'ask';
+    x!.script = ({ name }) => {
+      if (name !== 'EXISTS' || now === 'stays') return undefined;
+      return now === 'gone'
+        ? '-CLUSTERDOWN Hash slot not served\r\n'
+        : now === 'ask'
+          ? y!.ask(SLOT)
+          : y!.moved(SLOT);
+    };
+    const client = await connect();
+    const [begin, end] = halves('SET', 'b', BIG);
+    await client.send(begin);
+    await until('most of it to be at the node', () => readBy(y!) > 150_000);
+    now = meanwhile;
+    await client.send(end);
+    const said = await reply(client);
+    if (typeof outcome === 'string') assert.equal(said, outcome);
+    else assert.match(said, outcome);
+    assert.equal(fake.store.has('b'), said === OK);
+    // In step, whatever it was.
+    now = 'stays';
+    assert.equal(String(await client.call('SET', 'b', BIG)), OK);
   }
 });
 
