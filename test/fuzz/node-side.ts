@@ -32,9 +32,9 @@ import { Trail, Watch, within } from './watch.ts';
 /** Short, so that what hangs is found out often. */
 const SETTINGS = {
   // Long enough for a healthy node that shares two cores with all the others.
-  requestTimeout: '2s',
-  'failover.holdFor': '1s',
-  'link.connectTimeout': '1s',
+  requestTimeout: '600ms',
+  'failover.holdFor': '300ms',
+  'link.connectTimeout': '400ms',
   'link.backoffMax': '50ms',
   'refresh.every': '500ms',
   'refresh.minGap': '50ms',
