@@ -11,8 +11,8 @@ import { Counters } from '../../src/telemetry/counters.ts';
 import { type Rig, rig } from '../cluster/rig.ts';
 import { parse } from '../command/tables.ts';
 import { SEED, withFiles } from '../config/given.ts';
-import { connect, type RawClient } from '../support/client.ts';
-import { commandReply } from '../support/fake-node.ts';
+import { connect, encode, type RawClient } from '../support/client.ts';
+import { commandReply, type FakeNode } from '../support/fake-node.ts';
 
 let commands: Promise<Buffer> | undefined;
 
@@ -94,4 +94,27 @@ export async function room(
       return client;
     },
   };
+}
+
+// ---- huge arguments
+
+/** Longer than what the doors of these tests keep. */
+export const BIG = 'x'.repeat(300_000);
+export const STREAM_ABOVE = 65_536;
+
+/** All of a command but its last bytes, and those. */
+export function halves(...words: string[]): [Buffer, Buffer] {
+  const bytes = encode(words);
+  return [bytes.subarray(0, bytes.length - 100_000), bytes.subarray(bytes.length - 100_000)];
+}
+
+/** What a node has read on all its connections, understood or not. */
+export function readBy(node: FakeNode): number {
+  return [...node.connections].reduce((sum, { socket }) => sum + socket.bytesRead, 0);
+}
+
+/** The next reply, as text. */
+export async function reply(client: RawClient): Promise<string> {
+  const [bytes] = await client.read();
+  return String(bytes);
 }

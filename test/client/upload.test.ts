@@ -8,35 +8,17 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { TOTAL } from '../../src/telemetry/counters.ts';
 import { randomCuts } from '../resp/cuts.ts';
-import { encode, type RawClient } from '../support/client.ts';
-import { type FakeNode, held } from '../support/fake-node.ts';
-import { until } from '../support/wait.ts';
-import { room } from './rig.ts';
+import { encode } from '../support/client.ts';
 
-const ABOVE = 65_536;
-const BIG = 'x'.repeat(300_000);
+import { until } from '../support/wait.ts';
+import { BIG, halves, readBy, reply, room, STREAM_ABOVE } from './rig.ts';
+
 /** Where `b` lies, at the first node. */
 const SLOT = 3300;
 const OK = '+OK\r\n';
 
 function stage(t: TestContext, settings = {}, more = {}, cluster = {}) {
-  return room(t, { streamAbove: ABOVE, ...settings }, more, cluster);
-}
-
-/** All of a command but its last bytes, and those. */
-function halves(...words: string[]): [Buffer, Buffer] {
-  const bytes = encode(words);
-  return [bytes.subarray(0, bytes.length - 100_000), bytes.subarray(bytes.length - 100_000)];
-}
-
-/** What a node has read on all its connections, understood or not. */
-function readBy(node: FakeNode): number {
-  return [...node.connections].reduce((sum, { socket }) => sum + socket.bytesRead, 0);
-}
-
-async function reply(client: RawClient): Promise<string> {
-  const [bytes] = await client.read();
-  return String(bytes);
+  return room(t, { streamAbove: STREAM_ABOVE, ...settings }, more, cluster);
 }
 
 test('a huge argument is passed on while it comes, and others are served meanwhile', async (t) => {
@@ -77,7 +59,7 @@ test('the node gets the command whatever the cuts, however many of its arguments
   const client = await connect();
   const length = fc.oneof(
     fc.nat({ max: 30 }),
-    fc.integer({ min: ABOVE - 3, max: ABOVE + 3 }),
+    fc.integer({ min: STREAM_ABOVE - 3, max: STREAM_ABOVE + 3 }),
     fc.nat({ max: 160_000 }),
   );
   const argument = fc.record({ length, ends: fc.constantFrom('\r\n', '\r\n', '\rx', '!?') });
@@ -117,7 +99,7 @@ test('the node gets the command whatever the cuts, however many of its arguments
 test('what is irregular is put right, also where the command lies whole in the input but not at its beginning', async (t) => {
   const { fake, connect } = await stage(t);
   const client = await connect();
-  const huge = 'x'.repeat(ABOVE + 1);
+  const huge = 'x'.repeat(STREAM_ABOVE + 1);
   // HELLO waits for the SET, and the rest is kept behind it.
   await client.send(
     `SET b 1\r\nHELLO 2\r\n*4\r\n$5\r\nRPUSH\r\n$1\r\nb\r\n$${huge.length}\r\n${huge.slice(9)}`,
@@ -198,90 +180,6 @@ test("an error of the server is the client's, and both stay in step", async (t) 
     name === 'SET' ? "-OOM command not allowed when used memory > 'maxmemory'.\r\n" : undefined;
   assert.match(String(await client.call('SET', 'b', BIG)), /^-OOM command/);
   assert.equal(String(await client.call('PING')), '+PONG\r\n');
-});
-
-test('a link that is lost in the middle: nothing was done, the rest is thrown away, and the client goes on', async (t) => {
-  const { fake, connect } = await stage(t);
-  const client = await connect();
-  const [begin, end] = halves('SET', 'b', BIG);
-  await client.send(begin);
-  await until('most of it to be at the node', () => readBy(fake.nodes[0]!) > 150_000);
-  fake.nodes[0]!.drop();
-  await client.send(end);
-  assert.match(await reply(client), /^-CLUSTERDOWN slotless: the command was not served/);
-  assert.deepEqual((await client.pipeline([['SET', 'b', BIG], ['PING']])).map(String), [OK, '+PONG\r\n']);
-});
-
-test('a link that is lost when all of it was sent: its outcome is unknown', async (t) => {
-  const { fake, connect } = await stage(t);
-  const client = await connect();
-  fake.script = ({ name }) => (name === 'SET' ? { fate: 'cut' } : undefined);
-  assert.match(
-    String(await client.call('SET', 'b', BIG)),
-    /^-ERR slotless: .*outcome of this write is unknown/,
-  );
-  assert.equal(String(await client.call('PING')), '+PONG\r\n');
-});
-
-test('a client that leaves in the middle leaves nothing at the node and no link behind', async (t) => {
-  for (const leave of ['reset', 'end'] as const) {
-    const { fake, context, connect } = await stage(t);
-    const client = await connect();
-    const [begin] = halves('SET', 'b', BIG);
-    await client.send(begin);
-    await until('most of it to be at the node', () => readBy(fake.nodes[0]!) > 150_000);
-    if (leave === 'reset') client.socket.resetAndDestroy();
-    else client.socket.end();
-    await until('the client to be gone', () => context.clients.size === 0);
-    assert.equal(context.cluster.counters.totals[TOTAL.dedicatedLinks], 0);
-    assert.equal(String(await (await connect()).call('GET', 'b')), '$-1\r\n');
-  }
-});
-
-test('a client that has sent all of it and then no more is answered', async (t) => {
-  const { fake, context, connect } = await stage(t);
-  const slow = held();
-  fake.script = ({ name }) => (name === 'SET' ? slow.answer : undefined);
-  const client = await connect();
-  await client.send(encode(['SET', 'b', BIG]));
-  client.socket.end();
-  await until('it to arrive', () => fake.received.some(({ name }) => name === 'SET'));
-  slow.release(OK);
-  assert.equal(await reply(client), OK);
-  await until('the client to be gone', () => context.clients.size === 0);
-});
-
-test('a violation in the middle is told, and the client is closed', async (t) => {
-  const { fake, context, connect } = await stage(t);
-  const client = await connect();
-  await client.send(
-    Buffer.concat([
-      Buffer.from(`*4\r\n$5\r\nRPUSH\r\n$1\r\nb\r\n$${BIG.length}\r\n${BIG}\r\n`),
-      Buffer.from('!nonsense\r\n'),
-    ]),
-  );
-  assert.equal(await reply(client), "-ERR Protocol error: expected '$', got '!'\r\n");
-  await client.closed;
-  assert.deepEqual([context.clients.size, context.cluster.counters.totals[TOTAL.dedicatedLinks]], [0, 0]);
-  assert.ok(!fake.received.some(({ name }) => name === 'RPUSH'));
-});
-
-test('when the proxy drains, one that is whole is answered, and half of one ends at once', async (t) => {
-  const { fake, context, connect } = await stage(t);
-  const slow = held();
-  fake.script = ({ name }) => (name === 'SET' ? slow.answer : undefined);
-  const whole = await connect();
-  const answer = whole.call('SET', 'b', BIG);
-  await until('it to arrive', () => fake.received.some(({ name }) => name === 'SET'));
-  const half = await connect();
-  const before = readBy(fake.nodes[0]!);
-  await half.send(halves('APPEND', 'b', BIG)[0]);
-  await until('half of the other to be there', () => readBy(fake.nodes[0]!) > before + 150_000);
-  for (const client of [...context.clients.values()]) client.end();
-  await half.closed;
-  slow.release(OK);
-  assert.equal(String(await answer), OK);
-  await whole.closed;
 });
 
 test('who is lent no link is told the limit, and stays in step', async (t) => {

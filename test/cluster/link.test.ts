@@ -1,59 +1,15 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import { BACKING_OFF, CLOSED, IDLE, Link, type LinkOptions, READY } from '../../src/cluster/link.ts';
+import { Link } from '../../src/cluster/link.ts';
 import { SLAB_BYTES } from '../../src/cluster/slab.ts';
-import { Turn } from '../../src/cluster/turn.ts';
-import { TOTAL } from '../../src/telemetry/counters.ts';
 import { byteByByte, randomCuts, whole } from '../resp/cuts.ts';
 import { encode } from '../support/client.ts';
 import { until } from '../support/wait.ts';
-import { counters, GREETING, linkOptions, Owner, Peer, send, turns, Waiter } from './rig.ts';
-
-interface Stage {
-  peer: Peer;
-  link: Link;
-  owner: Owner;
-  turn: Turn;
-  totals: Float64Array;
-}
-
-async function stage(t: TestContext, more: Partial<LinkOptions> = {}): Promise<Stage> {
-  const peer = await Peer.listen(t);
-  const owner = new Owner();
-  const turn = new Turn();
-  const all = counters();
-  const link = new Link(linkOptions(peer.port, more), owner, turn, all);
-  t.after(() => link.close());
-  return { peer, link, owner, turn, totals: all.totals };
-}
-
-/** Sends words, each its own command, and waits until the node has them. */
-async function sendAll({ link, peer }: Stage, ...words: string[]): Promise<Waiter[]> {
-  const waiters = words.map((word) => {
-    const waiter = new Waiter();
-    send(link, waiter, word);
-    return waiter;
-  });
-  await peer.gets(Buffer.concat(words.map((word) => encode([word]))));
-  return waiters;
-}
-
-function ended(waiters: readonly Waiter[]): Promise<unknown> {
-  return until('all replies', () => waiters.every(({ end }) => end !== undefined), 5000, 1);
-}
-
-test('a link connects when something is sent, and not before', async (t) => {
-  const s = await stage(t);
-  await turns();
-  assert.deepEqual([s.link.state, s.peer.sockets.length], [IDLE, 0]);
-  await sendAll(s, 'a');
-  assert.deepEqual([s.link.state, s.peer.sockets.length, s.owner.log[0]], [READY, 1, 'ready']);
-  assert.equal(s.totals[TOTAL.links], 1);
-});
+import { counters, ended, linkOptions, linkStage, Peer, send, sendAll, turns, Waiter } from './rig.ts';
 
 test('replies go to the commands in their order', async (t) => {
-  const s = await stage(t);
+  const s = await linkStage(t);
   const waiters = await sendAll(s, 'a', 'b', 'c');
   assert.equal(s.link.pending, 3);
   s.peer.say('+1\r\n$1\r\n2\r\n*1\r\n:3\r\n');
@@ -66,7 +22,7 @@ test('replies go to the commands in their order', async (t) => {
 });
 
 test('replies are the same however they are cut', async (t) => {
-  const s = await stage(t);
+  const s = await linkStage(t);
   const reply = fc.oneof(
     fc.constantFrom('+OK\r\n', ':1\r\n', '$-1\r\n', '-ERR no\r\n', '*2\r\n:1\r\n$3\r\nabc\r\n'),
     fc.integer({ min: 0, max: 300 }).map((length) => `$${length}\r\n${'x'.repeat(length)}\r\n`),
@@ -92,7 +48,7 @@ test('replies are the same however they are cut', async (t) => {
 });
 
 test('a long reply is handed over in pieces as it comes, a short one and an error whole', async (t) => {
-  const s = await stage(t);
+  const s = await linkStage(t);
   const [long, short, error] = await sendAll(s, 'a', 'b', 'c');
   s.peer.say(`$50000\r\n${'x'.repeat(30_000)}`);
   await until('a piece', () => long!.events.includes('piece'), 5000, 1);
@@ -110,7 +66,7 @@ test('a long reply is handed over in pieces as it comes, a short one and an erro
 });
 
 test('a chunk that someone has kept is not read into again, though another link is opened meanwhile', async (t) => {
-  const s = await stage(t);
+  const s = await linkStage(t);
   const other = await Peer.listen(t);
   const second = new Link(linkOptions(other.port), s.owner, s.turn, counters());
   t.after(() => second.close());
@@ -130,7 +86,7 @@ test('a chunk that someone has kept is not read into again, though another link 
 });
 
 test('commands are written in the order of sending, whatever their sizes', async (t) => {
-  const s = await stage(t);
+  const s = await linkStage(t);
   const sizes = [1, 40_000, 40_000, SLAB_BYTES, SLAB_BYTES + 1, 200_000, 3, SLAB_BYTES - 20, 30];
   const commands = sizes.map((size, i) => encode(['SET', String(i), 'v'.repeat(size)]));
   for (const bytes of commands) {
@@ -144,7 +100,7 @@ test('commands are written in the order of sending, whatever their sizes', async
 });
 
 test("ASKING stands directly before its command, and its reply is nobody else's", async (t) => {
-  const s = await stage(t);
+  const s = await linkStage(t);
   for (const size of [3, SLAB_BYTES - 30, SLAB_BYTES - 60, SLAB_BYTES + 1000]) {
     const [before, asked, after] = [new Waiter(), new Waiter(), new Waiter()];
     const bytes = encode(['GET', 'k'.repeat(size)]);
@@ -160,143 +116,8 @@ test("ASKING stands directly before its command, and its reply is nobody else's"
   }
 });
 
-test('when the connection is lost everybody is told once whether the command may have been executed', async (t) => {
-  const s = await stage(t, { backoffMin: 1000, backoffMax: 1000 });
-  const [begun, sent] = await sendAll(s, 'a', 'b');
-  s.peer.say(`$50000\r\n${'x'.repeat(30_000)}`);
-  await until('a piece', () => begun!.events.includes('piece'), 5000, 1);
-  const unsent = new Waiter();
-  s.peer.sockets[0]!.destroy();
-  await ended([begun!, sent!]);
-  send(s.link, unsent, 'c');
-  s.link.close();
-  assert.equal(begun!.end, 'lost sent begun');
-  assert.deepEqual(sent!.events, ['lost sent']);
-  assert.deepEqual(unsent.events, ['lost']);
-  assert.equal(s.totals[TOTAL.links], 0);
-  assert.match(s.owner.log[1]!, /^lost 1: /);
-});
-
-test('what could not be written is told that it was not sent', async (t) => {
-  const s = await stage(t);
-  const waiter = new Waiter();
-  await sendAll(s, 'a');
-  s.peer.sockets[0]!.destroy();
-  send(s.link, waiter, 'b');
-  s.link.close();
-  assert.deepEqual(waiter.events, ['lost']);
-});
-
-test('a link that was lost connects anew for what is sent then', async (t) => {
-  const s = await stage(t);
-  const [first] = await sendAll(s, 'a');
-  s.peer.say('+1\r\n+2');
-  await ended([first!]);
-  s.peer.sockets[0]!.destroy();
-  await until('the loss', () => s.owner.log.length === 2, 5000, 1);
-  // What had come of the old connection's reply does not belong to the new one.
-  const [second] = await sendAll(s, 'b');
-  s.peer.say('+3\r\n');
-  await ended([second!]);
-  assert.equal(second!.text, '+3\r\n');
-  assert.deepEqual(s.peer.received(1), encode(['b']).toString());
-});
-
-test('a node that is not there is tried again after a while, once for all that is sent meanwhile', async (t) => {
-  const owner = new Owner();
-  const nobody = new Link(linkOptions(1), owner, new Turn(), counters());
-  t.after(() => nobody.close());
-  for (let attempt = 1; attempt <= 6; attempt++) {
-    const waiter = new Waiter();
-    send(nobody, waiter, 'a');
-    // Not at once: what is sent now waits for the next attempt.
-    assert.deepEqual([waiter.events, nobody.state === BACKING_OFF], [[], attempt > 1]);
-    await ended([waiter]);
-    assert.deepEqual(waiter.events, ['lost']);
-    assert.match(owner.log.at(-1)!, new RegExp(`^lost ${attempt}: .*ECONNREFUSED`));
-  }
-  assert.equal(owner.log.length, 6);
-});
-
-test('an address that can not be connected to is a loss like any other, and not at once', async (t) => {
-  const owner = new Owner();
-  const link = new Link({ ...linkOptions(7000), host: 'a\0b' }, owner, new Turn(), counters());
-  t.after(() => link.close());
-  const waiter = new Waiter();
-  send(link, waiter, 'a');
-  assert.deepEqual(waiter.events, []);
-  await ended([waiter]);
-  assert.deepEqual(waiter.events, ['lost']);
-});
-
-test('commands wait until the handshake is over', async (t) => {
-  const handshake = [
-    { bytes: encode(['AUTH', 'x']), onError: 'must' as const },
-    { bytes: encode(['CLIENT', 'SETNAME', 'x']), onError: 'may' as const },
-    GREETING,
-  ];
-  const s = await stage(t, { handshake });
-  const waiter = new Waiter();
-  send(s.link, waiter, 'a');
-  await s.peer.gets(Buffer.concat(handshake.map(({ bytes }) => bytes)));
-  await turns();
-  assert.ok(!s.peer.received().includes(encode(['a']).toString()));
-  // An error to what may fail is passed over; one to the last question is an answer all the same.
-  s.peer.say('+OK\r\n-ERR unknown subcommand\r\n-NOPERM this user has no permissions\r\n');
-  await s.peer.gets(encode(['a']));
-  s.peer.say('+done\r\n');
-  await ended([waiter]);
-  assert.equal(waiter.text, '+done\r\n');
-});
-
-test('a node that refuses the handshake or is loading gets no commands', async (t) => {
-  const handshake = [{ bytes: encode(['AUTH', 'x']), onError: 'must' as const }, GREETING];
-  for (const [reply, reason] of [
-    ['-WRONGPASS no\r\n+PONG\r\n', 'WRONGPASS no'],
-    ['+OK\r\n-LOADING Redis is loading\r\n', 'LOADING Redis is loading'],
-    ['+OK\r\n-MASTERDOWN Link with MASTER is down\r\n', 'MASTERDOWN Link with MASTER is down'],
-  ] as const) {
-    const s = await stage(t, { handshake, backoffMin: 1000, backoffMax: 1000 });
-    const waiter = new Waiter();
-    send(s.link, waiter, 'a');
-    await s.peer.gets(GREETING.bytes);
-    s.peer.say(reply);
-    await ended([waiter]);
-    assert.deepEqual(waiter.events, ['lost']);
-    assert.deepEqual(s.owner.log, [`lost 1: ${reason}`]);
-    assert.ok(!s.peer.received(0).includes(encode(['a']).toString()));
-    s.link.close();
-  }
-});
-
-test('a node that does not finish the handshake in time is given up', async (t) => {
-  const s = await stage(t, { handshake: [GREETING], connectTimeout: 30 });
-  const waiter = new Waiter();
-  send(s.link, waiter, 'a');
-  await ended([waiter]);
-  assert.match(s.owner.log[0]!, /no connection within 30 ms/);
-});
-
-test('a reply that nobody asked for, and what is no reply, end the connection', async (t) => {
-  for (const bytes of [
-    '+extra\r\n',
-    '!\r\n',
-    'HTTP/1.1 400 Bad Request\r\n',
-    `$30000\r\n${'x'.repeat(20_000)}`,
-  ]) {
-    const s = await stage(t);
-    const [first] = await sendAll(s, 'a');
-    s.peer.say('+1\r\n');
-    await ended([first!]);
-    s.peer.say(bytes);
-    await until('the loss', () => s.owner.log.length === 2, 5000, 1);
-    assert.match(s.owner.log[1]!, /nobody asked for|no reply/);
-    s.link.close();
-  }
-});
-
 test("a push goes to the owner and counts as nobody's reply, however long", async (t) => {
-  const s = await stage(t);
+  const s = await linkStage(t);
   const waiters = await sendAll(s, 'a', 'b');
   const push = `>2\r\n+message\r\n$40000\r\n${'p'.repeat(40_000)}\r\n`;
   const bytes = Buffer.from(`+1\r\n>1\r\n+hi\r\n+2\r\n${push}`);
@@ -309,25 +130,9 @@ test("a push goes to the owner and counts as nobody's reply, however long", asyn
   assert.deepEqual(s.owner.log.slice(1), ['push >1\r\n+hi\r\n', `push ${push}`]);
 });
 
-test('a node that is silent for too long with something pending is given up, an idle one is not', async (t) => {
-  const s = await stage(t, { requestTimeout: 1000 });
-  const [first] = await sendAll(s, 'a');
-  s.peer.say('+1\r\n');
-  await ended([first!]);
-  s.link.check(s.turn.tick() + 5000);
-  assert.equal(s.link.state, READY);
-  const [second] = await sendAll(s, 'b');
-  s.link.check(s.turn.tick() + 900);
-  assert.equal(s.link.state, READY);
-  s.link.check(s.turn.tick() + 1100);
-  assert.deepEqual(second!.events, ['lost sent']);
-  assert.match(s.owner.log.at(-1)!, /no reply for \d+ ms/);
-  assert.equal(s.totals[TOTAL.timeouts], 1);
-});
-
 test('a link is full at its bound of commands or bytes, and tells once when there is room again', async (t) => {
   for (const more of [{ maxPending: 4 }, { maxPendingBytes: 60 }]) {
-    const s = await stage(t, more);
+    const s = await linkStage(t, more);
     const waiters: Waiter[] = [];
     while (!s.link.full) {
       const waiter = new Waiter();
@@ -349,17 +154,8 @@ test('a link is full at its bound of commands or bytes, and tells once when ther
   }
 });
 
-test('who waits for room is told when the link is lost', async (t) => {
-  const s = await stage(t, { maxPending: 1 });
-  await sendAll(s, 'a');
-  let told = 0;
-  s.link.whenRoom(() => told++);
-  s.peer.sockets[0]!.destroy();
-  await until('the loss', () => told === 1, 5000, 1);
-});
-
 test('bytes that are written through stand where their command was announced', async (t) => {
-  const s = await stage(t);
+  const s = await linkStage(t);
   const [first] = await sendAll(s, 'a');
   const long = new Waiter();
   const after = new Waiter();
@@ -374,7 +170,7 @@ test('bytes that are written through stand where their command was announced', a
 });
 
 test('while bytes are written through the node may be silent', async (t) => {
-  const s = await stage(t, { requestTimeout: 1000 });
+  const s = await linkStage(t, { requestTimeout: 1000 });
   const [first] = await sendAll(s, 'a');
   s.peer.say('+1\r\n');
   await ended([first!]);
@@ -388,19 +184,8 @@ test('while bytes are written through the node may be silent', async (t) => {
   assert.deepEqual(long.events, []);
 });
 
-test('a closed link tells what is pending and what comes later, and opens no more', async (t) => {
-  const s = await stage(t);
-  const [first] = await sendAll(s, 'a');
-  s.link.close();
-  assert.deepEqual(first!.events, ['lost sent']);
-  const late = new Waiter();
-  send(s.link, late, 'b');
-  await ended([late]);
-  assert.deepEqual([late.events[0], s.link.state, s.peer.sockets.length], ['lost', CLOSED, 1]);
-});
-
 test('thousands of commands under way keep their order', async (t) => {
-  const s = await stage(t, { maxPending: 100_000 });
+  const s = await linkStage(t, { maxPending: 100_000 });
   const count = 5000;
   const waiters: Waiter[] = [];
   // Some are answered while others are still being sent, so that the ring goes round and grows in the middle.

@@ -12,7 +12,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Call, type Caller } from '../../src/cluster/call.ts';
 import { Cluster, type ClusterOptions } from '../../src/cluster/cluster.ts';
 import type { Lane, LaneKey } from '../../src/cluster/lanes.ts';
-import type { Greeting, Link, LinkOptions, LinkOwner, Pending } from '../../src/cluster/link.ts';
+import {
+  type Greeting,
+  Link,
+  type LinkOptions,
+  type LinkOwner,
+  type Pending,
+} from '../../src/cluster/link.ts';
 import { SLOTS, type Topology } from '../../src/cluster/topology.ts';
 import { Turn } from '../../src/cluster/turn.ts';
 import { Counters, TOTAL } from '../../src/telemetry/counters.ts';
@@ -162,6 +168,42 @@ export class Owner implements LinkOwner {
 export function send(link: Link, waiter: Pending, ...words: string[]): void {
   const bytes = encode(words);
   link.send(waiter, bytes, 0, bytes.length).release();
+}
+
+// ---- one link
+
+export interface LinkStage {
+  readonly peer: Peer;
+  readonly link: Link;
+  readonly owner: Owner;
+  readonly turn: Turn;
+  readonly totals: Float64Array;
+}
+
+/** A link to a peer; it connects when something is sent. */
+export async function linkStage(t: TestContext, more: Partial<LinkOptions> = {}): Promise<LinkStage> {
+  const peer = await Peer.listen(t);
+  const owner = new Owner();
+  const turn = new Turn();
+  const all = counters();
+  const link = new Link(linkOptions(peer.port, more), owner, turn, all);
+  t.after(() => link.close());
+  return { peer, link, owner, turn, totals: all.totals };
+}
+
+/** Sends words, each its own command, and waits until the node has them. */
+export async function sendAll({ link, peer }: LinkStage, ...words: string[]): Promise<Waiter[]> {
+  const waiters = words.map((word) => {
+    const waiter = new Waiter();
+    send(link, waiter, word);
+    return waiter;
+  });
+  await peer.gets(Buffer.concat(words.map((word) => encode([word]))));
+  return waiters;
+}
+
+export function ended(waiters: readonly Waiter[]): Promise<unknown> {
+  return until('all replies', () => waiters.every(({ end }) => end !== undefined), 5000, 1);
 }
 
 // ---- a whole cluster
