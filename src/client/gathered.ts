@@ -10,8 +10,8 @@
 import { Call } from '../cluster/call.ts';
 import { adoptSlab, type Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
-import { holdBytes, type Place } from './replies.ts';
-import { copy, type Downstream, onlyReads } from './request.ts';
+import { holdBytes } from './replies.ts';
+import { copy, type Downstream, onlyReads, Spoken } from './request.ts';
 
 /** Makes one reply of all parts' replies, in the order of the parts. */
 export type Merge = (replies: Buffer[]) => Buffer;
@@ -26,13 +26,7 @@ export interface GatheredOptions {
 
 const ONE_ELEMENT = Buffer.from('*1\r\n');
 
-export class Gathered implements Place {
-  next: Place | undefined = undefined;
-  done = false;
-  held: Slab | undefined = undefined;
-  heldFrom = 0;
-  heldTo = 0;
-  pieces: Buffer[] | undefined = undefined;
+export class Gathered extends Spoken {
   readonly parts: Part[] = [];
 
   private readonly client: Downstream;
@@ -43,6 +37,7 @@ export class Gathered implements Place {
   private bytes = 0;
 
   constructor(client: Downstream, command: Command, options: GatheredOptions) {
+    super();
     this.client = client;
     this.command = command;
     this.options = options;
