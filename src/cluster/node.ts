@@ -1,7 +1,8 @@
 // A server of the cluster as one worker sees it: its address and the links to it, one per lane.
 //
 // Clients of one lane share a node's link. Links of one's own, for commands during which the server or the
-// sender holds the connection, are borrowed from a bounded pool and given back.
+// sender holds the connection, are borrowed from a bounded pool and given back; one that nobody wants for a
+// while is closed.
 
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import type { Lane } from './lanes.ts';
@@ -12,6 +13,15 @@ export interface NodeOptions extends Omit<LinkOptions, 'host' | 'port' | 'handsh
   /** Links of one's own that may be borrowed at a time. */
   readonly dedicated: number;
 }
+
+/** A link that was given back, and when, in the turn's milliseconds. */
+interface Idle {
+  readonly link: Link;
+  readonly since: number;
+}
+
+/** How long a link waits for its next borrower, ms. */
+const KEEP_IDLE = 5000;
 
 export class Node {
   readonly host: string;
@@ -25,7 +35,7 @@ export class Node {
   private readonly turn: Turn;
   private readonly counters: Counters;
   private readonly borrowed = new Set<Link>();
-  private readonly idle = new Map<Lane, Link[]>();
+  private readonly idle = new Map<Lane, Idle[]>();
 
   constructor(
     host: string,
@@ -52,7 +62,7 @@ export class Node {
   /** A link for one user at a time, or undefined when all that are allowed are taken. */
   borrow(lane: Lane): Link | undefined {
     const { dedicated } = this.options;
-    const idle = this.idle.get(lane)?.pop();
+    const idle = this.idle.get(lane)?.pop()?.link;
     if (idle === undefined && this.borrowed.size >= dedicated) return undefined;
     if (idle === undefined && this.borrowed.size + this.idleCount >= dedicated) this.closeIdle();
     const link = idle ?? this.newLink(lane);
@@ -65,9 +75,9 @@ export class Node {
   giveBack(lane: Lane, link: Link): void {
     this.takeBack(link);
     if (!link.quiet || link.state !== READY) return link.close('given back while in use');
-    const idle = this.idle.get(lane);
-    if (idle === undefined) this.idle.set(lane, [link]);
-    else idle.push(link);
+    const idle = this.idle.get(lane) ?? [];
+    idle.push({ link, since: this.turn.now });
+    this.idle.set(lane, idle);
   }
 
   private takeBack(link: Link): void {
@@ -83,6 +93,9 @@ export class Node {
   check(now: number): void {
     for (const link of this.lanes) link?.check(now);
     for (const link of this.borrowed) link.check(now);
+    // The last to be given back is the first to be taken: the oldest is in front.
+    for (const idle of this.idle.values())
+      while (idle.length > 0 && now - idle[0]!.since > KEEP_IDLE) idle.shift()!.link.close('unused');
   }
 
   /** Commands sent and not answered. */
@@ -102,7 +115,7 @@ export class Node {
   closeLane(lane: Lane): void {
     this.lanes[lane.index]?.close('unused');
     this.lanes[lane.index] = undefined;
-    for (const link of this.idle.get(lane) ?? []) link.close('unused');
+    for (const { link } of this.idle.get(lane) ?? []) link.close('unused');
     this.idle.delete(lane);
   }
 
@@ -110,21 +123,21 @@ export class Node {
     for (const link of this.lanes) link?.close(reason);
     this.lanes.length = 0;
     for (const link of [...this.borrowed]) this.discard(link);
-    for (const links of this.idle.values()) for (const link of links) link.close(reason);
+    for (const idle of this.idle.values()) for (const { link } of idle) link.close(reason);
     this.idle.clear();
   }
 
   private get idleCount(): number {
     let count = 0;
-    for (const links of this.idle.values()) count += links.length;
+    for (const idle of this.idle.values()) count += idle.length;
     return count;
   }
 
   /** Makes room for a link of another lane. */
   private closeIdle(): void {
-    for (const links of this.idle.values()) {
-      const link = links.pop();
-      if (link !== undefined) return link.close('makes room for another');
+    for (const idle of this.idle.values()) {
+      const oldest = idle.shift();
+      if (oldest !== undefined) return oldest.link.close('makes room for another');
     }
   }
 

@@ -132,6 +132,19 @@ test('the deadline holds for shared and for borrowed links', async (t) => {
   assert.deepEqual([shared.end, own.end], ['lost sent', 'lost sent']);
 });
 
+test('a link that nobody borrows again is closed after a while', async (t) => {
+  const { node, lanes, turn } = await stage(t);
+  const [old, young] = [node.borrow(lanes[0]!)!, node.borrow(lanes[0]!)!];
+  for (const link of [old, young]) await ask(link, 'GET', 'a');
+  const start = turn.tick();
+  node.giveBack(lanes[0]!, old);
+  turn.now = start + 3000;
+  node.giveBack(lanes[0]!, young);
+  node.check(start + 6000);
+  assert.deepEqual([old.state, young.state], [CLOSED, READY]);
+  assert.ok(node.borrow(lanes[0]!) === young);
+});
+
 test('when a lane is closed its links are, the idle ones too, and those of others are not', async (t) => {
   const { node, lanes } = await stage(t);
   const [mine, others] = [node.link(lanes[0]!), node.link(lanes[1]!)];

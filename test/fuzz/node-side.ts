@@ -123,7 +123,7 @@ export async function fuzzNodes(options: Options): Promise<Record<string, unknow
     if (broken !== undefined) throw broken;
     watch.check(nothing);
     bad.script = undefined;
-    await watch.closed(LINKS, 10_000);
+    await watch.closed(LINKS, 15_000);
     return { ...count, starts, healthy: await Promise.all(good), files: watch.files, memoryMB: watch.flat() };
   } catch (error) {
     throw trail.failure(seed, error);
