@@ -11,6 +11,7 @@ import type { Lane } from '../cluster/lanes.ts';
 import { elapsed, type Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE } from '../command/command.ts';
 import { dispatch, severalKeys, singleKey } from '../dispatch.ts';
+import type { Area } from '../resp/copy.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
@@ -20,7 +21,7 @@ import type { Connection, Context } from './context.ts';
 import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
 import { Reader, type Sink } from './reader.ts';
-import { type Place, Replies } from './replies.ts';
+import { type Piece, type Place, Replies } from './replies.ts';
 import { onlyReads, Request, Spoken } from './request.ts';
 import { Session } from './session.ts';
 
@@ -282,6 +283,12 @@ export class Client implements Sink, Connection, Flushable {
     if (this.closed) return;
     this.count(command, since, bytes[from]!);
     this.replies.answer(place, bytes, from, to);
+    this.touch();
+  }
+
+  answerJoined(command: Command, since: number, head: Area, pieces: readonly Piece[]): void {
+    this.count(command, since, 0);
+    this.replies.answerJoined(head, pieces);
     this.touch();
   }
 

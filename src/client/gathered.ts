@@ -10,7 +10,8 @@
 import { Call } from '../cluster/call.ts';
 import { adoptSlab, type Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
-import { holdBytes } from './replies.ts';
+import { type Area, areaOf } from '../resp/copy.ts';
+import { holdBytes, type Piece } from './replies.ts';
 import { copy, type Downstream, onlyReads, Spoken } from './request.ts';
 
 /** Makes one reply of all parts' replies, in the order of the parts. */
@@ -82,12 +83,8 @@ export class Gathered extends Spoken {
   private join(): void {
     const { client, command, parts, since } = this;
     const head = arrayHead(parts.length);
-    client.answerPiece(this, command, since, head, 0, head.length, false);
-    const last = parts.length - 1;
-    for (let i = 0; i <= last; i++) {
-      const { slab, from, to } = parts[i]!;
-      client.answerPiece(this, command, since, slab!.bytes, from + ONE_ELEMENT.length, to, i === last);
-    }
+    for (const part of parts) part.from += ONE_ELEMENT.length;
+    client.answerJoined(command, since, head, parts as readonly Part[] as readonly Piece[]);
   }
 }
 
@@ -142,10 +139,11 @@ function isOneElement({ slab, from }: Part): boolean {
   return true;
 }
 
-const HEADS: Buffer[] = [];
+const HEADS: Area[] = [];
 
-function arrayHead(count: number): Buffer {
-  if (count > 1024) return Buffer.from(`*${count}\r\n`);
-  HEADS[count] ??= Buffer.from(`*${count}\r\n`);
-  return HEADS[count];
+function arrayHead(count: number): Area {
+  if (count < 1024 && HEADS[count] !== undefined) return HEADS[count];
+  const head = areaOf(Buffer.from(`*${count}\r\n`));
+  if (count < 1024) HEADS[count] = head;
+  return head;
 }

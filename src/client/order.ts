@@ -56,7 +56,7 @@ export class Order {
   loosened(call: Call): void {
     if (call.away) return;
     if (call.loose) this.count(call, -1);
-    call.loose = call.away = true;
+    call.stray();
     this.count(call, 1);
   }
 

@@ -6,7 +6,7 @@
 
 import type { Socket } from 'node:net';
 import type { Turn } from '../cluster/turn.ts';
-import { copyBytes } from '../resp/copy.ts';
+import { type Area, areaOf, copyArea, copyBytes } from '../resp/copy.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 
 const BUFFER_BYTES = 16384;
@@ -14,13 +14,13 @@ const POOLED_BUFFERS = 1024;
 /** From here on a piece is written as it is. */
 export const DIRECT_BYTES = 8192;
 
-const pool: Buffer[] = [];
+const pool: Area[] = [];
 
 export class Outbox {
   private readonly socket: Socket;
   private readonly turn: Turn;
   private readonly totals: Float64Array;
-  private buffer: Buffer | undefined = undefined;
+  private area: Area | undefined = undefined;
   private used = 0;
 
   constructor(socket: Socket, turn: Turn, totals: Float64Array) {
@@ -39,26 +39,34 @@ export class Outbox {
   }
 
   append(bytes: Buffer, from: number, to: number): void {
-    const length = to - from;
-    if (length >= DIRECT_BYTES) return this.direct(bytes, from, to);
-    if (this.buffer === undefined) this.buffer = pool.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
-    else if (this.used + length > BUFFER_BYTES) {
-      this.flush();
-      this.buffer = pool.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
-    }
-    copyBytes(bytes, from, to, this.buffer, this.used);
-    this.used += length;
+    if (to - from >= DIRECT_BYTES) return this.direct(bytes, from, to);
+    copyBytes(bytes, from, to, this.room(to - from), this.used);
+    this.used += to - from;
+  }
+
+  /** As `append`, from an area. */
+  appendArea(area: Area, from: number, to: number): void {
+    if (to - from >= DIRECT_BYTES) return this.direct(area.bytes, from, to);
+    copyArea(area, from, to, this.room(to - from), this.used);
+    this.used += to - from;
   }
 
   flush(): void {
-    const { buffer, used, socket } = this;
-    if (buffer === undefined) return;
-    this.buffer = undefined;
+    const { area, used, socket } = this;
+    if (area === undefined) return;
+    this.area = undefined;
     this.used = 0;
-    if (used === 0 || socket.destroyed) return give(buffer);
+    if (used === 0 || socket.destroyed) return give(area);
     this.totals[TOTAL.bytesToClients]! += used;
-    socket.write(buffer.subarray(0, used));
-    if (socket.writableLength === 0) give(buffer);
+    socket.write(area.bytes.subarray(0, used));
+    if (socket.writableLength === 0) give(area);
+  }
+
+  /** Where the next `length` bytes go, at `used`. */
+  private room(length: number): Area {
+    if (this.area !== undefined && this.used + length > BUFFER_BYTES) this.flush();
+    this.area ??= pool.pop() ?? areaOf(Buffer.allocUnsafeSlow(BUFFER_BYTES));
+    return this.area;
   }
 
   private direct(bytes: Buffer, from: number, to: number): void {
@@ -78,6 +86,6 @@ export class Outbox {
   }
 }
 
-function give(buffer: Buffer): void {
-  if (pool.length < POOLED_BUFFERS) pool.push(buffer);
+function give(area: Area): void {
+  if (pool.length < POOLED_BUFFERS) pool.push(area);
 }

@@ -8,7 +8,7 @@
 //             ^ front: its reply passes straight through to the outbox
 
 import { adoptSlab, SLAB_BYTES, type Slab, takeSlab } from '../cluster/slab.ts';
-import { copyBytes } from '../resp/copy.ts';
+import { type Area, copyBytes } from '../resp/copy.ts';
 import { DIRECT_BYTES, type Outbox } from './outbox.ts';
 
 /** A command's place in the order of replies. */
@@ -21,6 +21,13 @@ export interface Place {
   heldTo: number;
   /** A long reply that came early, in pieces. */
   pieces: Buffer[] | undefined;
+}
+
+/** A part of a reply. */
+export interface Piece {
+  readonly slab: Area;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Early replies of all clients of this thread lie behind each other. */
@@ -57,6 +64,13 @@ export class Replies {
       this.heldBytes += to - from;
       place.done = true;
     }
+  }
+
+  /** The whole reply for the place in front: a head and what lies in several areas. */
+  answerJoined(head: Area, pieces: readonly Piece[]): void {
+    this.outbox.appendArea(head, 0, head.bytes.length);
+    for (const { slab, from, to } of pieces) this.outbox.appendArea(slab, from, to);
+    this.advance();
   }
 
   /** The next bytes of a long reply for a place. */
@@ -100,7 +114,7 @@ export class Replies {
 
   private writeHeld(place: Place): void {
     const { held, heldFrom, heldTo } = place;
-    this.outbox.append(held!.bytes, heldFrom, heldTo);
+    this.outbox.appendArea(held!, heldFrom, heldTo);
     this.heldBytes -= heldTo - heldFrom;
     held!.release();
     place.held = undefined;
@@ -132,7 +146,7 @@ export function holdBytes(bytes: Buffer, from: number, to: number): Slab {
     slab.retired = true;
     slab = arena = takeSlab(0);
   }
-  copyBytes(bytes, from, to, slab.bytes, slab.used);
+  copyBytes(bytes, from, to, slab, slab.used);
   slab.used += length;
   slab.flushed = slab.used;
   slab.refs++;

@@ -8,7 +8,8 @@ import type { Node } from '../cluster/node.ts';
 import type { Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
 import { FLAG } from '../command/command.ts';
-import type { Place, Replies } from './replies.ts';
+import type { Area } from '../resp/copy.ts';
+import type { Piece, Place, Replies } from './replies.ts';
 
 /** The client's side of a command: what takes its replies. */
 export interface Downstream extends Caller {
@@ -16,6 +17,8 @@ export interface Downstream extends Caller {
   readonly replies: Replies;
   /** The whole reply for a place. `since` in `turn.micros`. */
   answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void;
+  /** The whole reply for the place in front: a head and what lies in several areas. */
+  answerJoined(command: Command, since: number, head: Area, pieces: readonly Piece[]): void;
   /** The next bytes of a long one. */
   answerPiece(
     place: Place,

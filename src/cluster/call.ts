@@ -48,6 +48,10 @@ let sequence = 0;
 
 /** What only a call that was not answered at once needs to remember. */
 interface Trouble {
+  /** It is not where the map says, or waits. */
+  away: boolean;
+  /** It waits at its slot's gate, or is the one that is being tried there. */
+  gated: boolean;
   /** When it began to wait, in `turn.now`; 0 when it does not wait. */
   heldSince: number;
   redirects: number;
@@ -63,13 +67,10 @@ export abstract class Call implements Pending, Waiting {
   node: Node | undefined = undefined;
   /** Not where the map says, or of several keys, which may be told to try again: see `Client`. */
   loose: boolean;
-  /** Not where the map says, or waiting. */
-  away = false;
   settled = false;
   /** When it was made, in `turn.micros`. */
   readonly since: number;
   private readonly sequence: number;
-  private gated = false;
 
   /** Its own bytes: `[requestFrom, requestTo)` of a slab. */
   private request: Slab | undefined = undefined;
@@ -167,13 +168,23 @@ export abstract class Call implements Pending, Waiting {
   }
 
   set atGate(at: boolean) {
-    if (at === this.gated) return;
-    this.gated = at;
+    if (at === this.atGate) return;
+    this.troubled().gated = at;
     this.caller.callHeld(this, at ? 1 : -1);
   }
 
   get atGate(): boolean {
-    return this.gated;
+    return this.trouble?.gated === true;
+  }
+
+  /** Not where the map says, or waiting. */
+  get away(): boolean {
+    return this.trouble?.away === true;
+  }
+
+  /** From now on it is not where the map says. */
+  stray(): void {
+    this.loose = this.troubled().away = true;
   }
 
   get heldSince(): number {
@@ -197,7 +208,7 @@ export abstract class Call implements Pending, Waiting {
   }
 
   private troubled(): Trouble {
-    this.trouble ??= { heldSince: 0, redirects: 0, lastError: undefined };
+    this.trouble ??= { away: false, gated: false, heldSince: 0, redirects: 0, lastError: undefined };
     return this.trouble;
   }
 
@@ -274,8 +285,10 @@ export abstract class Call implements Pending, Waiting {
     this.settled = true;
     this.request?.release();
     this.request = undefined;
-    if (this.trouble !== undefined && this.trouble.heldSince !== 0) this.caller.cluster.gates.settled(this);
-    this.atGate = false;
+    if (this.trouble !== undefined) {
+      if (this.trouble.heldSince !== 0) this.caller.cluster.gates.settled(this);
+      this.atGate = false;
+    }
     this.caller.callSettled(this);
   }
 }

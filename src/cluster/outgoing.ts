@@ -20,7 +20,7 @@ export class Outgoing {
     const length = to - from;
     let slab = this.slab;
     if (slab.used + length > SLAB_BYTES) slab = length > SLAB_BYTES ? this.ownSlab(length) : this.nextSlab();
-    copyBytes(bytes, from, to, slab.bytes, slab.used);
+    copyBytes(bytes, from, to, slab, slab.used);
     slab.used += length;
     slab.refs++;
     this.unflushed += length;

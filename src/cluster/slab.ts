@@ -10,10 +10,14 @@
 //
 // A command larger than a slab has one of its own, of its own size.
 
+import { type Area, viewOf } from '../resp/copy.ts';
+
 export const SLAB_BYTES = 65536;
 const POOLED_SLABS = 256;
-export class Slab {
+
+export class Slab implements Area {
   readonly bytes: Buffer;
+  readonly view: DataView;
   used = 0;
   flushed = 0;
   refs = 0;
@@ -24,6 +28,7 @@ export class Slab {
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
+    this.view = viewOf(bytes);
   }
 
   /** One command of this slab is answered. */

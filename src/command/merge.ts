@@ -8,7 +8,7 @@
 // these are the reply; and a policy of one_succeeded is content with one.
 
 import { writeLength } from '../resp/canonical.ts';
-import { copyBytes } from '../resp/copy.ts';
+import { areaOf, copyBytes } from '../resp/copy.ts';
 import { partFailed } from '../resp/errors.ts';
 import { skip } from '../resp/reply.ts';
 import { OK } from '../resp/write.ts';
@@ -78,12 +78,13 @@ function inOrder(plan: Plan, replies: readonly Buffer[]): Buffer | undefined {
   }
   if (elements !== keys) return undefined;
   const out = Buffer.allocUnsafe(size);
+  const area = areaOf(out);
   let at = writeLength(out, 0, ASTERISK, keys);
   if (count === keys) {
     // One key each, so the parts stand in the order of the keys and need no measuring.
     for (let p = 0; p < count; p++) {
       const reply = replies[p]!;
-      copyBytes(reply, next[p]!, reply.length, out, at);
+      copyBytes(reply, next[p]!, reply.length, area, at);
       at += reply.length - next[p]!;
     }
     return out.subarray(0, at);
@@ -94,7 +95,7 @@ function inOrder(plan: Plan, replies: readonly Buffer[]): Buffer | undefined {
     const start = next[p]!;
     const end = skip(reply, start, reply.length);
     if (end < 0) return undefined;
-    copyBytes(reply, start, end, out, at);
+    copyBytes(reply, start, end, area, at);
     at += end - start;
     next[p] = end;
   }

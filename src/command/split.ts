@@ -8,17 +8,17 @@
 //
 // Two passes over the keys: the first finds each one's part and adds up the parts' sizes, the second copies.
 // Arguments are copied with their `$<length>\r\n` and `\r\n`, as they stand in canonical bytes, into one
-// buffer for all parts. Linear in the keys; the map from slot to part is one array that is used again. What
-// a plan keeps are plain arrays: typed ones of more than 64 bytes take five times as long to make.
+// buffer for all parts. Linear in the keys; that buffer and the map from slot to part serve again for the next
+// command. What a plan keeps are plain arrays: typed ones of more than 64 bytes take five times as long to make.
 
 import { digits, writeLength } from '../resp/canonical.ts';
-import { copyBytes } from '../resp/copy.ts';
+import { type Area, areaOf, copyBytes } from '../resp/copy.ts';
 import type { Arguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { SLOTS, slotOf } from './slot.ts';
 
 export interface Plan {
-  /** All parts as RESP, one behind the other. */
+  /** All parts as RESP, one behind the other. Valid until the next split. */
   readonly bytes: Buffer;
   /** Parts. */
   readonly count: number;
@@ -75,12 +75,13 @@ export function split(command: Command, args: Arguments): Plan | undefined {
     size += 3 + digits(from[p]! * step + 1) + nameLength + to[p]!;
   }
 
-  const out = Buffer.allocUnsafe(size);
+  const area = size <= SCRATCH_BYTES ? scratch : areaOf(Buffer.allocUnsafe(size));
+  const out = area.bytes;
   let at = 0;
   for (let p = 0; p < count; p++) {
     const length = to[p]!;
     const head = writeLength(out, at, ASTERISK, from[p]! * step + 1);
-    copyBytes(bytes, nameStart, nameStart + nameLength, out, head);
+    copyBytes(bytes, nameStart, nameStart + nameLength, area, head);
     from[p] = at;
     // Where the next argument of the part goes; at the end it has become the part's end.
     to[p] = head + nameLength;
@@ -90,13 +91,15 @@ export function split(command: Command, args: Arguments): Plan | undefined {
     const p = part[k]!;
     const start = elementStart(starts[i]!, ends[i]!);
     const end = ends[i + step - 1]! + 2;
-    copyBytes(bytes, start, end, out, to[p]!);
+    copyBytes(bytes, start, end, area, to[p]!);
     to[p]! += end - start;
   }
   return { bytes: out, count, slot, from, to, part, keys };
 }
 
 const ASTERISK = 42;
+const SCRATCH_BYTES = 16384;
+const scratch: Area = areaOf(Buffer.allocUnsafeSlow(SCRATCH_BYTES));
 
 /** Part + 1 by slot; all zero between calls. */
 const partOfSlot = new Int32Array(SLOTS);

@@ -3,7 +3,7 @@
 import { Gathered, type Part } from '../../src/client/gathered.ts';
 import { Order } from '../../src/client/order.ts';
 import { Outbox } from '../../src/client/outbox.ts';
-import { type Place, Replies } from '../../src/client/replies.ts';
+import { type Piece, type Place, Replies } from '../../src/client/replies.ts';
 import { type Downstream, Request } from '../../src/client/request.ts';
 import type { Call } from '../../src/cluster/call.ts';
 import type { Cluster } from '../../src/cluster/cluster.ts';
@@ -12,6 +12,7 @@ import type { Node } from '../../src/cluster/node.ts';
 import { Turn } from '../../src/cluster/turn.ts';
 import type { Command } from '../../src/command/command.ts';
 import { CommandTable } from '../../src/command/table.ts';
+import type { Area } from '../../src/resp/copy.ts';
 import { laneKey } from '../cluster/rig.ts';
 import { FakeSocket } from './sink.ts';
 
@@ -122,6 +123,11 @@ export class BareClient implements Downstream {
   answer(place: Place, what: Command, _since: number, bytes: Buffer, from: number, to: number): void {
     this.log.push(what.name);
     this.replies.answer(place, bytes, from, to);
+  }
+
+  answerJoined(what: Command, _since: number, head: Area, pieces: readonly Piece[]): void {
+    this.log.push(what.name);
+    this.replies.answerJoined(head, pieces);
   }
 
   answerPiece(

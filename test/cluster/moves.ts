@@ -67,7 +67,7 @@ export class Mover {
   }
 
   /** Waits until all nodes say the same of who owns what: a move begun before would be undone by old news. */
-  private async agreed(): Promise<void> {
+  async agreed(): Promise<void> {
     const { cluster } = this;
     await cluster.settled();
     await until('all nodes to agree on the slots', async () => {
@@ -158,8 +158,9 @@ function rangesOf(line: string): string[] {
     .filter((part) => !part.startsWith('['));
 }
 
-/** Moves a primary's lowest slots to another with redis-cli itself. */
+/** Moves a primary's lowest slots to another with redis-cli itself, which refuses as long as nodes disagree. */
 export async function reshard(cluster: Cluster, fromId: string, toId: string, slots: number): Promise<void> {
+  await new Mover(cluster).agreed();
   const { cli, env } = cluster.server;
   const seed = cluster.seeds[0]!;
   const which = ['--cluster-from', fromId, '--cluster-to', toId, '--cluster-slots', String(slots)];
