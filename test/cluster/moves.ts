@@ -70,7 +70,7 @@ export class Mover {
   async agreed(): Promise<void> {
     const { cluster } = this;
     await cluster.settled();
-    await until('all nodes to agree on the slots', async () => {
+    const agree = async () => {
       const views = await Promise.all(
         cluster.nodes.map(async ({ port }) => {
           const owned = (await this.lines(port)).map((line) =>
@@ -80,7 +80,9 @@ export class Mover {
         }),
       );
       return views.every((view) => view === views[0]);
-    });
+    };
+    // After a failover on a busy machine the news may take half a minute to come round.
+    await until('all nodes to agree on the slots', agree, 60_000);
   }
 
   private async slot(slot: number, few: number, pause: number): Promise<void> {
