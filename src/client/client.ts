@@ -24,26 +24,33 @@ import { Reader, type Sink } from './reader.ts';
 import { type Piece, type Place, Replies } from './replies.ts';
 import { onlyReads, Request, Spoken } from './request.ts';
 import { Session } from './session.ts';
+import { Spool } from './spool.ts';
+import type { Transaction } from './transaction.ts';
 
 /** Unread output above which a client is not read from. */
 const OUTPUT_PAUSE = 1048576;
 const MINUS = 45;
 
-/** What is done with a command that goes to no one slot: see routes.ts. False: not now. */
-export type Elsewhere = (client: Client, command: Command, f: Frame, where: number) => boolean;
+/** What is done with a command that is not simply sent to one slot: see routes.ts. */
+export interface Routes {
+  /** It goes to no one slot. False: not now. */
+  elsewhere(client: Client, command: Command, f: Frame, where: number): boolean;
+  /** It stands between MULTI and EXEC. False: it is executed all the same. */
+  queue(client: Client, transaction: Transaction, command: Command, f: Frame): boolean;
+}
 
 export class Client implements Sink, Connection, Flushable {
   readonly context: Context;
   readonly cluster: Cluster;
   readonly session: Session;
-  readonly replies: Replies;
+  replies: Replies;
   closed = false;
   /** Nothing more is read; close when all replies are out. */
   private ending = false;
   /** The client has said all it will. */
   private said = false;
 
-  private readonly elsewhere: Elsewhere;
+  private readonly routes: Routes;
   private readonly woken = () => this.wake();
   private readonly socket: Socket;
   private readonly outbox: Outbox;
@@ -51,15 +58,17 @@ export class Client implements Sink, Connection, Flushable {
   private readonly reader: Reader;
   private readonly order: Order;
   private dirty = false;
-  /** A command is being worked out that nothing may overtake. */
-  busy = false;
+  /** Commands that are being worked out, one inside the other. */
+  private working = 0;
+  /** Asked at the end of each turn in which something was answered while a command is worked out. */
+  private onProgress: (() => void) | undefined = undefined;
   private congested = false;
   /** Has given its lane back. */
   private left = false;
 
-  constructor(context: Context, socket: Socket, elsewhere: Elsewhere) {
+  constructor(context: Context, socket: Socket, routes: Routes) {
     this.context = context;
-    this.elsewhere = elsewhere;
+    this.routes = routes;
     this.cluster = context.cluster;
     this.socket = socket;
     this.outbox = new Outbox(socket, context.turn, context.counters.totals);
@@ -99,6 +108,11 @@ export class Client implements Sink, Connection, Flushable {
     this.reader.read(chunk, length);
   }
 
+  /** A command is being worked out that nothing may overtake. */
+  get busy(): boolean {
+    return this.working > 0;
+  }
+
   get deaf(): boolean {
     return this.closed || this.ending;
   }
@@ -108,7 +122,7 @@ export class Client implements Sink, Connection, Flushable {
     const command = context.table.find(f);
     if (command === undefined || command.route !== ROUTE.oneSlot || !singleKey(command)) return undefined;
     if (f.argc <= command.keyFirst || !f.canonical || !command.takes(f.expected)) return undefined;
-    if (!session.authenticated) return undefined;
+    if (!session.authenticated || session.transaction !== undefined) return undefined;
     session.lastCommand = command;
     return command;
   }
@@ -142,15 +156,11 @@ export class Client implements Sink, Connection, Flushable {
     if (!session.authenticated && (command.flags & FLAG.noAuth) === 0)
       return this.refuse(command, errors.noAuth());
     session.lastCommand = command;
-    if (
-      session.refusingUntil > context.turn.now &&
-      command.route !== ROUTE.door &&
-      command.route !== ROUTE.pending
-    )
-      return this.refuse(command, errors.notInTransaction(command.name));
+    if (session.transaction !== undefined && this.routes.queue(this, session.transaction, command, f))
+      return true;
     const where = dispatch(command, f);
     if (where >= 0) return this.toSlot(command, f, where, severalKeys(command, f));
-    return this.elsewhere(this, command, f, where);
+    return this.routes.elsewhere(this, command, f, where);
   }
 
   /** Sends a command whole to the owner of a slot. */
@@ -208,7 +218,7 @@ export class Client implements Sink, Connection, Flushable {
     const { replies } = this;
     if (command !== undefined) this.count(command, this.context.turn.micros, reply[0]!);
     if (replies.front === undefined) {
-      this.outbox.append(reply, 0, reply.length);
+      replies.say(reply);
       if (this.outbox.backlog > OUTPUT_PAUSE) this.congested = true;
     } else {
       const place = new Spoken();
@@ -222,7 +232,12 @@ export class Client implements Sink, Connection, Flushable {
   /** As `say`, for what the proxy refuses by itself. */
   refuse(command: Command | undefined, reply: Buffer): true {
     this.context.counters.totals[TOTAL.rejected]! += 1;
-    return this.say(command, reply);
+    const { session } = this;
+    session.transaction?.spoil();
+    if (command?.name !== 'exec') return this.say(command, reply);
+    // A refused EXEC is the end of its transaction (server.c rejectCommand).
+    session.endTransaction();
+    return this.say(command, errors.execAbortBecause(reply.toString('latin1', 1, reply.length - 2)));
   }
 
   /** Works a reply out, while nothing else of this client is under way. False: not yet. */
@@ -231,9 +246,9 @@ export class Client implements Sink, Connection, Flushable {
     const place = new Spoken();
     const since = this.context.turn.micros;
     this.replies.push(place);
-    this.busy = true;
+    this.working++;
     const done = (reply: Buffer) => {
-      this.busy = false;
+      this.working--;
       this.answer(place, command, since, reply, 0, reply.length);
     };
     work().then(done, (error: Error) => {
@@ -245,6 +260,34 @@ export class Client implements Sink, Connection, Flushable {
       done(Buffer.from(`-ERR slotless: ${error.message.replace(/[\r\n]+/g, ' ')}\r\n`));
     });
     return true;
+  }
+
+  /**
+   * Has commands executed whose replies are not sent: a promise of the replies. For a command that is worked out.
+   * @param begin executes them; false when it must be called again, since not all could be executed
+   */
+  async aside(begin: () => boolean): Promise<Buffer> {
+    const { replies } = this;
+    const spool = new Spool();
+    this.useReplies(new Replies(spool));
+    try {
+      let begun = false;
+      await new Promise<void>((resolve) => {
+        this.onProgress = () => {
+          begun ||= begin();
+          if (begun && this.replies.front === undefined) resolve();
+        };
+        this.onProgress();
+      });
+      return spool.bytes();
+    } finally {
+      this.onProgress = undefined;
+      this.useReplies(replies);
+    }
+  }
+
+  private useReplies(replies: Replies): void {
+    this.replies = this.order.replies = replies;
   }
 
   /** From now on commands run as this user, in this protocol. Nothing is under way. */
@@ -271,7 +314,7 @@ export class Client implements Sink, Connection, Flushable {
     const { session, context } = this;
     session.name = '';
     session.readOnly = false;
-    session.refusingUntil = 0;
+    session.endTransaction();
     session.noEvict = session.noTouch = false;
     session.authenticated = context.openToAll;
     this.enter(2, context.user.username, context.user.password);
@@ -372,11 +415,13 @@ export class Client implements Sink, Connection, Flushable {
         return this.dropSlow(unread);
       this.congested = unread > OUTPUT_PAUSE;
     }
+    if (this.working > 0) this.onProgress?.();
     if (this.reader.stalled && !this.congested) {
       this.reader.retry();
       if (!this.dirty) this.outbox.flush();
     }
-    const over = (this.ending || this.said) && this.replies.front === undefined && !this.reader.stalled;
+    const idle = this.working === 0 && this.replies.front === undefined && !this.reader.stalled;
+    const over = (this.ending || this.said) && idle;
     // Dirty again: what it was just answered goes out in the next turn, and then it is closed.
     if (over && !this.dirty) this.socket.destroySoon();
   }
@@ -414,6 +459,7 @@ export class Client implements Sink, Connection, Flushable {
     if (reason !== undefined)
       this.context.log.warn({ client: this.session.address, reason }, 'a client was disconnected');
     this.replies.clear();
+    this.session.watch?.abandon();
     this.reader.stop(true);
     this.context.clients.delete(this.session.id);
     this.context.dismiss();

@@ -12,6 +12,7 @@ import { authenticate, hello } from './auth.ts';
 import type { Client } from './client.ts';
 import { CLIENT_COMMANDS } from './clients.ts';
 import type { Handler } from './handler.ts';
+import { TRANSACTION_COMMANDS } from './multi.ts';
 import { SERVER_COMMANDS } from './server.ts';
 import { CLUSTER_COMMANDS } from './view.ts';
 
@@ -57,6 +58,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
       array([bulkString(String(seconds)), bulkString(String(micros - seconds * 1e6))]),
     );
   },
+  ...TRANSACTION_COMMANDS,
   ...CLIENT_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...SERVER_COMMANDS,

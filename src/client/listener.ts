@@ -10,7 +10,7 @@ import { maxClients } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { Client } from './client.ts';
 import type { Context } from './context.ts';
-import { elsewhere } from './routes.ts';
+import { routes } from './routes.ts';
 
 const READ_BYTES = 65536;
 const BACKLOG = 4096;
@@ -55,7 +55,7 @@ function accept(context: Context, accepted: Socket, buffer: Buffer): void {
   totals[TOTAL.clientsTotal]! += 1;
   let client: Client | undefined;
   const socket = withBuffer(accepted, buffer, (length) => client!.read(buffer, length));
-  client = new Client(context, socket ?? accepted, elsewhere);
+  client = new Client(context, socket ?? accepted, routes);
   context.clients.set(client.session.id, client);
   if (socket === undefined) {
     accepted.on('data', (chunk: Buffer) => client.read(chunk, chunk.length));

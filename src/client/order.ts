@@ -30,8 +30,10 @@ export class Order {
   /** Calls without an answer. */
   inFlight = 0;
 
+  /** The places of what is under way. */
+  replies: Replies;
+
   private readonly cluster: Cluster;
-  private readonly replies: Replies;
   /** Commands under way that touch every slot. */
   private wide = 0;
   /** Loose calls under way, by slot. */

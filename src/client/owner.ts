@@ -1,5 +1,5 @@
-// Finds the node that has a key now, for what can't follow redirects itself: asked with an EXISTS that follows
-// them. Cold.
+// Finds the node that has a slot's keys now, for what can't follow redirects itself: a question about them is
+// asked on a link of one's own and follows them. Cold.
 
 import type { Link, Pending } from '../cluster/link.ts';
 import { READY } from '../cluster/link.ts';
@@ -22,19 +22,33 @@ export interface Owner {
   readonly node: Node;
   /** Borrowed and quiet; to be given back or discarded. */
   readonly link: Link;
-  /** The node imports the slot: it takes the key behind an ASKING. */
+  /** The node imports the slot: it takes its keys behind an ASKING. */
   readonly asking: boolean;
+  /** What it said to the question; an error too, when it is about the question alone. */
+  readonly reply: Buffer;
 }
 
 /** The owner of a key, or the error for the client. `wanted`: asked on the way, false ends the search. */
-export async function findOwner(
+export function findOwner(
   client: Downstream & { readonly context: Context },
   key: Buffer,
   wanted: () => boolean,
 ): Promise<Owner | Buffer> {
+  return askOwner(client, slotOf(key, 0, key.length), encodeCommand(['EXISTS', key]), wanted);
+}
+
+/**
+ * The node that answers `question`, which is about keys of `slot`, or the error for the client.
+ * `wanted`: asked on the way, false ends the search.
+ */
+export async function askOwner(
+  client: Downstream & { readonly context: Context },
+  slot: number,
+  question: Buffer,
+  wanted: () => boolean,
+): Promise<Owner | Buffer> {
   const { cluster, context } = client;
   const { failover, redirects, node: limits } = context.config;
-  const slot = slotOf(key, 0, key.length);
   const deadline = performance.now() + failover.holdFor;
   let node = cluster.ownerOf(slot);
   let asking = false;
@@ -51,10 +65,10 @@ export async function findOwner(
     const link = node.borrow(client.lane);
     if (link === undefined) return errors.limit('node.dedicated', limits.dedicated);
     if (asking) link.send(SWALLOW, ASKING, 0, ASKING.length).release();
-    last = await askOnce(link, encodeCommand(['EXISTS', key]));
+    last = await askOnce(link, question);
     const kind = last[0] === MINUS ? redirectOf(last, 0, last.length) : NONE;
     // A link that was lost would connect again and take the middle of a value for commands.
-    if (kind === NONE && link.state === READY) return { node, link, asking };
+    if (kind === NONE && link.state === READY) return { node, link, asking, reply: last };
     node.discard(link);
     const target = kind === MOVED || kind === ASK ? targetOf(last, 0, last.length) : undefined;
     if (target === undefined) {

@@ -9,7 +9,7 @@
 
 import { adoptSlab, SLAB_BYTES, type Slab, takeSlab } from '../cluster/slab.ts';
 import { type Area, copyBytes } from '../resp/copy.ts';
-import { DIRECT_BYTES, type Outbox } from './outbox.ts';
+import { DIRECT_BYTES } from './outbox.ts';
 
 /** A command's place in the order of replies. */
 export interface Place {
@@ -30,6 +30,12 @@ export interface Piece {
   readonly to: number;
 }
 
+/** Where replies go in their order: to the client's socket, as a rule. */
+export interface Outlet {
+  append(bytes: Buffer, from: number, to: number): void;
+  appendArea(area: Area, from: number, to: number): void;
+}
+
 /** Early replies of all clients of this thread lie behind each other. */
 let arena: Slab = takeSlab(0);
 
@@ -41,10 +47,10 @@ export class Replies {
   front: Place | undefined = undefined;
 
   private back: Place | undefined = undefined;
-  private readonly outbox: Outbox;
+  private readonly outlet: Outlet;
 
-  constructor(outbox: Outbox) {
-    this.outbox = outbox;
+  constructor(outlet: Outlet) {
+    this.outlet = outlet;
   }
 
   push(place: Place): void {
@@ -54,10 +60,15 @@ export class Replies {
     this.back = place;
   }
 
+  /** A reply to what has no place, with no place before it. */
+  say(reply: Buffer): void {
+    this.outlet.append(reply, 0, reply.length);
+  }
+
   /** The whole reply for a place. */
   answer(place: Place, bytes: Buffer, from: number, to: number): void {
     if (place === this.front) {
-      this.outbox.append(bytes, from, to);
+      this.outlet.append(bytes, from, to);
       this.advance();
     } else {
       hold(place, bytes, from, to);
@@ -68,15 +79,15 @@ export class Replies {
 
   /** The whole reply for the place in front: a head and what lies in several areas. */
   answerJoined(head: Area, pieces: readonly Piece[]): void {
-    this.outbox.appendArea(head, 0, head.bytes.length);
-    for (const { slab, from, to } of pieces) this.outbox.appendArea(slab, from, to);
+    this.outlet.appendArea(head, 0, head.bytes.length);
+    for (const { slab, from, to } of pieces) this.outlet.appendArea(slab, from, to);
     this.advance();
   }
 
   /** The next bytes of a long reply for a place. */
   answerPiece(place: Place, bytes: Buffer, from: number, to: number, last: boolean): void {
     if (place === this.front) {
-      this.outbox.append(bytes, from, to);
+      this.outlet.append(bytes, from, to);
       if (last) this.advance();
       return;
     }
@@ -114,7 +125,7 @@ export class Replies {
 
   private writeHeld(place: Place): void {
     const { held, heldFrom, heldTo } = place;
-    this.outbox.appendArea(held!, heldFrom, heldTo);
+    this.outlet.appendArea(held!, heldFrom, heldTo);
     this.heldBytes -= heldTo - heldFrom;
     held!.release();
     place.held = undefined;
@@ -122,7 +133,7 @@ export class Replies {
 
   private writePieces(place: Place): void {
     for (const piece of place.pieces!) {
-      this.outbox.append(piece, 0, piece.length);
+      this.outlet.append(piece, 0, piece.length);
       this.heldBytes -= piece.length;
     }
     place.pieces = undefined;

@@ -51,8 +51,14 @@ export class Request extends Call implements Place {
   declare readonly caller: Downstream;
   private readonly command: Command;
 
-  constructor(client: Downstream, command: Command, slot: number, loose: boolean) {
-    super(client, slot, onlyReads(command), loose);
+  constructor(
+    client: Downstream,
+    command: Command,
+    slot: number,
+    loose: boolean,
+    reads: boolean = onlyReads(command),
+  ) {
+    super(client, slot, reads, loose);
     this.command = command;
   }
 

@@ -4,14 +4,14 @@ import type { Command } from '../command/command.ts';
 import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, SPLIT } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
-import type { Client } from './client.ts';
+import type { Client, Routes } from './client.ts';
 import { atTheDoor } from './door.ts';
 import { askKeys, fanOut, splitBySlot } from './fanout.ts';
+import { queue } from './multi.ts';
 
-const REFUSE_FOR = 1000;
+export const routes: Routes = { elsewhere, queue };
 
-/** False: not now. */
-export function elsewhere(client: Client, command: Command, f: Frame, where: number): boolean {
+function elsewhere(client: Client, command: Command, f: Frame, where: number): boolean {
   switch (where) {
     case ANY:
       return client.toSlot(command, f, client.cluster.anySlot(client.session.id), false);
@@ -28,9 +28,6 @@ export function elsewhere(client: Client, command: Command, f: Frame, where: num
     case BLOCKS:
       return client.refuse(command, errors.unsupported(command.name, 'blocking commands are not served yet'));
   }
-  // What was sent behind a MULTI was meant with it or not at all.
-  if (command.name === 'multi') client.session.refusingUntil = client.context.turn.now + REFUSE_FOR;
-  if (command.name === 'exec' || command.name === 'discard') client.session.refusingUntil = 0;
   return client.refuse(command, refusal(command));
 }
 

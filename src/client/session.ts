@@ -3,6 +3,26 @@
 import type { Socket } from 'node:net';
 import type { Lane } from '../cluster/lanes.ts';
 import type { Command } from '../command/command.ts';
+import type { Transaction } from './transaction.ts';
+
+/** Keys that a node watches for this client, all of one slot: see watch.ts. */
+export interface Watched {
+  readonly slot: number;
+  /** Watches more keys of the slot. Resolves with the reply for the client, `ok` when it is done. */
+  more(request: Buffer, ok: Buffer): Promise<Buffer>;
+  /** True as long as the node remembers what is watched, for a client on `lane`. */
+  holds(lane: Lane): boolean;
+  /**
+   * Runs a transaction under the watch, and ends that.
+   * @param run MULTI, commands and EXEC, `count` in all
+   * @param nil what the client is told when a key has changed, or may have
+   */
+  exec(run: Buffer, count: number, reads: boolean, nil: Buffer): Promise<Buffer>;
+  /** Ends the watch without a transaction. */
+  release(): void;
+  /** Ends the watch at once: the client is gone. */
+  abandon(): void;
+}
 
 export class Session {
   readonly id: number;
@@ -28,11 +48,9 @@ export class Session {
   noEvict = false;
   noTouch = false;
   readOnly = false;
-  /**
-   * Until when (`turn.now`) commands are refused since a MULTI was: up to EXEC, DISCARD or RESET, but not for
-   * ever, since a client that has read the error may send none of them. 0: they are not.
-   */
-  refusingUntil = 0;
+  /** What is queued since MULTI. */
+  transaction: Transaction | undefined = undefined;
+  watch: Watched | undefined = undefined;
 
   constructor(id: number, socket: Socket, lane: Lane, authenticated: boolean, now: number) {
     this.id = id;
@@ -41,6 +59,17 @@ export class Session {
     this.activeAt = now;
     this.address = addressText(socket.remoteAddress, socket.remotePort);
     this.localAddress = addressText(socket.localAddress, socket.localPort);
+  }
+
+  /** Forgets what is queued since MULTI, and what was watched for it. */
+  endTransaction(): void {
+    this.transaction = undefined;
+    this.endWatch();
+  }
+
+  endWatch(): void {
+    this.watch?.release();
+    this.watch = undefined;
   }
 }
 

@@ -14,7 +14,7 @@ import { TOTAL } from '../telemetry/counters.ts';
 import type { Cluster } from './cluster.ts';
 import type { Waiting } from './gate.ts';
 import type { Lane } from './lanes.ts';
-import type { Pending } from './link.ts';
+import type { Link, Pending } from './link.ts';
 import type { Node } from './node.ts';
 import { ASK, DOWN, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from './redirect.ts';
 import { adoptSlab, type Slab } from './slab.ts';
@@ -106,10 +106,15 @@ export abstract class Call implements Pending, Waiting {
       return;
     }
     this.node = node;
-    const slab = node.link(lane).send(this, bytes, from, to);
+    const slab = this.sendOn(node.link(lane), bytes, from, to);
     this.request = slab;
     this.requestTo = slab.used;
     this.requestFrom = slab.used - (to - from);
+  }
+
+  /** Puts its bytes on a link; they are the last ones of the slab. */
+  protected sendOn(link: Link, bytes: Buffer, from: number, to: number): Slab {
+    return link.send(this, bytes, from, to);
   }
 
   /** Sends it to one node, whatever slots that has. */
@@ -119,7 +124,11 @@ export abstract class Call implements Pending, Waiting {
   }
 
   reply(bytes: Buffer, from: number, to: number): void {
-    if (bytes[from] === MINUS && this.bounce(bytes, from, to)) return;
+    if (bytes[from] !== MINUS || !this.bounce(bytes, from, to)) this.conclude(bytes, from, to);
+  }
+
+  /** Answers, whatever the reply says. */
+  protected conclude(bytes: Buffer, from: number, to: number): void {
     this.settle();
     this.answer(bytes, from, to);
   }
@@ -224,9 +233,8 @@ export abstract class Call implements Pending, Waiting {
     const length = this.requestTo - this.requestFrom;
     this.node = node;
     const link = node.link(this.caller.lane);
-    const slab = asking
-      ? link.sendAsking(this, old.bytes, this.requestFrom, this.requestTo)
-      : link.send(this, old.bytes, this.requestFrom, this.requestTo);
+    if (asking) link.asking();
+    const slab = this.sendOn(link, old.bytes, this.requestFrom, this.requestTo);
     this.request = slab;
     this.requestTo = slab.used;
     this.requestFrom = slab.used - length;
@@ -240,7 +248,7 @@ export abstract class Call implements Pending, Waiting {
   }
 
   /** Follows a "not executed". False when it is none, or has been followed often enough: the client gets it. */
-  private bounce(bytes: Buffer, from: number, to: number): boolean {
+  protected bounce(bytes: Buffer, from: number, to: number): boolean {
     if (this.slot === FIXED) return false;
     const kind = redirectOf(bytes, from, to);
     if (kind === NONE) return false;

@@ -75,6 +75,8 @@ const ASKING = Buffer.from('*1\r\n$6\r\nASKING\r\n');
 
 export class Link implements Flushable, Receiving {
   state = IDLE;
+  /** How many connections it has had: what the node remembers of one it has forgotten with the next. */
+  connections = 0;
   readonly options: LinkOptions;
 
   private readonly owner: LinkOwner;
@@ -131,10 +133,20 @@ export class Link implements Flushable, Receiving {
     return slab;
   }
 
-  /** Sends a command whose slot is being imported by this node. */
-  sendAsking(pending: Pending, bytes: Buffer, from: number, to: number): Slab {
+  /**
+   * Sends commands that nothing may come between, written one behind the other: the last one's reply is
+   * `pending`'s, those of the `count - 1` before it go to `before`.
+   */
+  sendRun(pending: Pending, before: Pending, count: number, bytes: Buffer, from: number, to: number): Slab {
+    const slab = this.outgoing.append(bytes, from, to);
+    for (let i = 1; i < count; i++) this.push(before);
+    this.push(pending);
+    return slab;
+  }
+
+  /** Says that what is sent next is meant for a slot that this node is importing. */
+  asking(): void {
     this.push(new Asking(this.outgoing.append(ASKING, 0, ASKING.length)));
-    return this.send(pending, bytes, from, to);
   }
 
   /** Writes bytes of a command that is passed on while it still comes. Only on a link of one's own. */
@@ -182,6 +194,11 @@ export class Link implements Flushable, Receiving {
     return (
       this.tail === this.head && (this.state === READY || this.state === IDLE || this.state === BACKING_OFF)
     );
+  }
+
+  /** Ends the connection, whose state at the node is not what it should be. What is pending is told. */
+  breakOff(reason: string): void {
+    this.fail(reason);
   }
 
   /** Ends the link for good. What is pending is told. */
@@ -293,6 +310,7 @@ export class Link implements Flushable, Receiving {
   private ready(): void {
     clearTimeout(this.timer);
     this.state = READY;
+    this.connections++;
     this.failures = 0;
     this.totals[TOTAL.links]! += 1;
     this.readAt = this.headAt = this.turn.now;

@@ -40,7 +40,6 @@ function over(whom: 'allShards' | 'allNodes', response: keyof typeof RESPONSE): 
 export const BLOCKING = pending('blocking commands are');
 export const PUBSUB = pending('pub/sub is');
 
-const transaction = pending('transactions are');
 const replicates = refused('it would make a shared link the stream of a replica');
 const rebuilds = refused('it would change the cluster behind the proxy');
 
@@ -61,12 +60,14 @@ const ALWAYS: Readonly<Record<string, Override>> = {
   'client|*': door,
   'cluster|*': door,
 
-  // The state of a transaction, of a monitor and of WAIT lives in a link of one's own.
-  multi: transaction,
-  exec: transaction,
-  discard: transaction,
-  watch: transaction,
-  unwatch: transaction,
+  // A transaction is queued by the proxy.
+  multi: door,
+  exec: door,
+  discard: door,
+  watch: door,
+  unwatch: door,
+
+  // The state of a monitor and of WAIT lives in a link of one's own.
   monitor: pending('MONITOR is'),
   // Blocking only in Valkey's flags. Its answer is about the writes of the link it comes over.
   wait: BLOCKING,

@@ -90,6 +90,10 @@ export const SCHEMA = Type.Object({
     default: [],
     description: 'commands that are refused by default and shall pass, as debug or cluster|failover',
   }),
+  transactions: choice(
+    ['one-slot', 'per-slot'],
+    'what EXEC does with keys in several slots: refuse them, or run one transaction per slot',
+  ),
   requestTimeout: ms(
     60 * second,
     100,
@@ -115,6 +119,8 @@ export const SCHEMA = Type.Object({
       10000000,
       'commands of one client under way before it is read from no more',
     ),
+    transactionCommands: count(100000, 1, 10000000, 'commands of one transaction'),
+    transactionBytes: bytes(64 * mb, kb, 2047 * mb, 'bytes of one transaction that are kept until EXEC'),
     replyDepth: count(128, 8, 1024, 'how deep a reply may be nested'),
     users: count(64, 1, 10000, 'users of clients that links are kept for'),
   }),

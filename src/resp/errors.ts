@@ -110,6 +110,12 @@ export const discardWithoutMulti = fixed('ERR DISCARD without MULTI');
 export const nestedMulti = fixed('ERR MULTI calls can not be nested');
 export const watchInMulti = fixed('ERR WATCH inside MULTI is not allowed');
 export const execAbort = fixed('EXECABORT Transaction discarded because of previous errors.');
+export const notInMulti = fixed('ERR Command not allowed inside a transaction');
+
+/** multi.c execCommandAbort. `text`: the error that EXEC or one of the commands met. */
+export function execAbortBecause(text: string): Buffer {
+  return error(`EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, '')}`);
+}
 
 /** A command that a RESP2 client may not give while it is subscribed. */
 export function subscribed(name: string): Buffer {
@@ -135,9 +141,15 @@ export function unsupported(name: string, reason: string): Buffer {
   return error(`ERR slotless: '${name}' is not supported: ${reason}`);
 }
 
-/** A command behind a MULTI that was refused: alone it was not meant. */
-export function notInTransaction(name: string): Buffer {
-  return error(`ERR slotless: '${name}' was not executed: the MULTI before it was refused`);
+/** A transaction, or a WATCH, whose keys lie in several slots. */
+export const crossSlotTransaction = fixed(
+  "CROSSSLOT Keys in request don't hash to the same slot; " +
+    "slotless: the setting 'transactions: per-slot' allows one transaction per slot",
+);
+
+/** The node refused MULTI, after the client had been told OK, and executed what followed. */
+export function notBegun(text: string): Buffer {
+  return error(`${text}; slotless: MULTI was refused, so the commands behind it were executed one by one`);
 }
 
 /** A bound that the client has passed. */

@@ -163,10 +163,22 @@ for (const protocol of [2, 3] as const)
       await assert.rejects(redis.blpop('q', 1), /'blpop' is not supported: blocking commands/);
       await assert.rejects(redis.subscribe('c'), /'subscribe' is not supported: pub\/sub/);
       await assert.rejects(redis.publish('c', 'm'), /'publish' is not supported: pub\/sub/);
-      await assert.rejects(
-        redis.multi().set('a', 1).set('b', 2).exec(),
-        /'(multi|exec)' is not supported: transactions/,
-      );
+    });
+
+    test('has transactions of one slot, watched ones too, and is refused those of several', async () => {
+      const redis = open();
+      assert.deepEqual(await redis.multi().set('{t}a', 1).incr('{t}a').get('{t}a').exec(), [
+        [null, 'OK'],
+        [null, 2],
+        [null, '2'],
+      ]);
+      await redis.watch('{t}a');
+      const other = open();
+      await other.set('{t}a', 9);
+      assert.equal(await redis.multi().incr('{t}a').exec(), null);
+      assert.equal(await redis.get('{t}a'), '9');
+      await assert.rejects(redis.multi().set('a', 1).set('b', 2).exec(), /CROSSSLOT.*transactions: per-slot/);
+      assert.equal(await redis.exists('a', 'b'), 0);
     });
 
     test('waits while the proxy is started again, and goes on', async () => {

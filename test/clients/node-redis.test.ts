@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { createClient, createCluster, defineScript, RESP_TYPES } from 'redis';
+import { createClient, createCluster, defineScript, RESP_TYPES, WatchError } from 'redis';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { until } from '../support/wait.ts';
@@ -159,10 +159,23 @@ for (const RESP of [2, 3] as const) {
       withClient(async (client) => {
         await assert.rejects(client.blPop('q', 1), /'blpop' is not supported: blocking commands/);
         await assert.rejects(client.publish('c', 'm'), /'publish' is not supported: pub\/sub/);
-        await assert.rejects(
-          client.multi().set('a', '1').set('b', '2').exec(),
-          /transactions are not served yet/,
-        );
+      }));
+
+    test('has transactions of one slot, watched ones too, and is refused those of several', () =>
+      withClient(async (client) => {
+        assert.deepEqual(await client.multi().set('{t}a', '1').incr('{t}a').hGetAll('{t}h').exec(), [
+          'OK',
+          2,
+          {},
+        ]);
+        await client.watch('{t}a');
+        await withClient(async (other) => {
+          await other.set('{t}a', '9');
+        });
+        await assert.rejects(client.multi().incr('{t}a').exec(), WatchError);
+        assert.equal(await client.get('{t}a'), '9');
+        await assert.rejects(client.multi().set('a', '1').set('b', '2').exec(), /CROSSSLOT/);
+        assert.equal(await client.exists(['a', 'b']), 0);
       }));
 
     test('waits while the proxy is started again, and goes on', () =>

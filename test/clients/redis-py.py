@@ -166,12 +166,13 @@ def errors():
     raises(redis.ResponseError, "WRONGPASS", lambda: r.execute_command("AUTH", "nobody", "x"))
     raises(redis.ResponseError, "CROSSSLOT", lambda: r.rename("s", "other"))
     for name, words in {
-        "transactions": ["MULTI"],
         "blocking commands": ["BLPOP", "q", "1"],
         "pub/sub": ["PUBLISH", "c", "m"],
     }.items():
         raises(redis.ResponseError, f"{name} are not" if name[-1] == "s" else name, lambda: r.execute_command(*words))
-    raises(redis.ResponseError, "transactions are not served yet", lambda: r.pipeline().set("a", 1).execute())
+    raises(redis.ResponseError, "CROSSSLOT", lambda: r.pipeline().set("a", 1).set("b", 1).execute())
+    assert r.pipeline().set("{t}a", 1).incr("{t}a").get("{t}b").execute() == [True, 2, None]
+    assert r.transaction(lambda pipe: pipe.multi() or pipe.incr("{t}a"), "{t}a") == [3]
     assert r.flushall() is True
 
 

@@ -105,7 +105,8 @@ test("ASKING stands directly before its command, and its reply is nobody else's"
     const [before, asked, after] = [new Waiter(), new Waiter(), new Waiter()];
     const bytes = encode(['GET', 'k'.repeat(size)]);
     send(s.link, before, 'before');
-    const slab = s.link.sendAsking(asked, bytes, 0, bytes.length);
+    s.link.asking();
+    const slab = s.link.send(asked, bytes, 0, bytes.length);
     assert.ok(slab.bytes.subarray(slab.used - bytes.length, slab.used).equals(bytes));
     slab.release();
     send(s.link, after, 'after');

@@ -142,11 +142,6 @@ export const OTHERWISE: readonly Otherwise[] = [
     reason: 'keys in several slots: only MGET MSET DEL EXISTS TOUCH UNLINK are cut',
   },
   {
-    calls: ['MULTI', 'EXEC', 'DISCARD', 'WATCH k', 'UNWATCH'],
-    reply: PENDING,
-    reason: 'transactions are to come',
-  },
-  {
     calls: [
       'BLPOP k 0.01',
       'BRPOP k 0.01',

@@ -1,0 +1,256 @@
+// EXEC of a transaction that is more than one run: watched, with keys in several slots, or with commands that are
+// not for one slot's node to answer. Worked out while nothing else of the client is under way. Cold.
+//
+//   MULTI, SCRIPT LOAD s, SET a 1, CLIENT ID, SET b 2, EXEC      with `transactions: per-slot`
+//
+//     before        SCRIPT LOAD                                   asked of all nodes, before the first run
+//     runs          MULTI SET a 1 EXEC | MULTI SET b 2 EXEC       one for each slot, all sent at once
+//     after         CLIENT ID                                     executed as ever, each after the other
+//     the reply     *4: their replies in the order of the commands
+//
+// What all shards are asked has no place between two commands of a run, which nothing can come between: there it
+// is refused. A run that fails takes the whole transaction with it where it is the only one; else each of its
+// commands has that error for a reply.
+
+import type { Command } from '../command/command.ts';
+import { headOf } from '../command/head.ts';
+import { mergeSplit } from '../command/merge.ts';
+import { type Plan, split } from '../command/split.ts';
+import * as errors from '../resp/errors.ts';
+import { skip } from '../resp/reply.ts';
+import { COMMAND, Frame, frame } from '../resp/request.ts';
+import { array, EMPTY_ARRAY, nilArray } from '../resp/write.ts';
+import type { Client } from './client.ts';
+import { onlyReads } from './request.ts';
+import { Run } from './run.ts';
+import type { Watched } from './session.ts';
+import {
+  ANYWHERE,
+  CROSSES,
+  CUT,
+  type Entry,
+  EVERYWHERE,
+  EXEC,
+  LOCAL,
+  MULTI,
+  type Transaction,
+} from './transaction.ts';
+
+const ASTERISK = 42;
+
+/** What goes to one slot, and where its replies belong: `owners[i]` has the i-th element of EXEC's reply. */
+interface SlotRun {
+  readonly slot: number;
+  readonly pieces: Buffer[];
+  readonly owners: Owner[];
+  reads: boolean;
+}
+
+/** A command's place in the reply: its own number, or a part of one that was cut. */
+interface Owner {
+  readonly entry: number;
+  readonly part: number;
+}
+
+/** A command that was cut by slot, and its parts' replies so far. */
+interface Cut {
+  readonly plan: Plan;
+  readonly replies: Buffer[];
+}
+
+/** Counts the commands of a transaction that a node executes. */
+export function tally(client: Client, entries: readonly Entry[]): void {
+  const { calls } = client.context.counters;
+  for (const { command, where } of entries)
+    if (where !== LOCAL && where !== EVERYWHERE) calls[command.id]! += 1;
+}
+
+/** Runs a transaction: the reply to EXEC. */
+export async function conclude(
+  client: Client,
+  exec: Command,
+  transaction: Transaction,
+  watch: Watched | undefined,
+): Promise<Buffer> {
+  const refusal = refused(client, transaction, watch);
+  if (refusal !== undefined) {
+    watch?.release();
+    return refusal;
+  }
+  return new Conclusion(client, exec, transaction).run(watch);
+}
+
+/** Why a transaction can't be run, or undefined. */
+function refused(client: Client, { entries }: Transaction, watch: Watched | undefined): Buffer | undefined {
+  const perSlot = client.context.config.transactions === 'per-slot' && watch === undefined;
+  const slots = new Set(entries.flatMap(({ where }) => (where >= 0 ? [where] : [])));
+  if (watch !== undefined) slots.add(watch.slot);
+  if (!perSlot && (slots.size > 1 || entries.some(({ where }) => where === CUT || where === CROSSES)))
+    return errors.crossSlotTransaction();
+  const inRun = ({ where }: Entry) => where >= ANYWHERE || where === CUT;
+  const first = entries.findIndex(inRun);
+  const last = entries.findLastIndex(inRun);
+  const between = entries.find(
+    ({ where }, i) => where === EVERYWHERE && (watch === undefined ? i > first : true) && i < last,
+  );
+  if (between === undefined) return undefined;
+  return errors.unsupported(
+    between.command.name,
+    'it goes to all shards, and cannot do so between commands of one transaction',
+  );
+}
+
+class Conclusion {
+  private readonly client: Client;
+  private readonly exec: Command;
+  private readonly transaction: Transaction;
+  private readonly results: Buffer[] = [];
+  private readonly runs = new Map<number, SlotRun>();
+  private readonly cuts = new Map<number, Cut>();
+
+  constructor(client: Client, exec: Command, transaction: Transaction) {
+    this.client = client;
+    this.exec = exec;
+    this.transaction = transaction;
+  }
+
+  async run(watch: Watched | undefined): Promise<Buffer> {
+    const { entries } = this.transaction;
+    this.plan(watch);
+    const first = entries.findIndex(({ where }) => where !== LOCAL && where !== EVERYWHERE);
+    for (const [i, { where }] of entries.entries())
+      if (where === EVERYWHERE && i < first) this.results[i] = await this.alone(i);
+    const failure = watch === undefined ? await this.sendRuns() : await this.guarded(watch);
+    if (failure !== undefined) return failure;
+    tally(this.client, entries);
+    for (const [i] of entries.entries()) this.results[i] ??= await this.alone(i);
+    return entries.length === 0 ? EMPTY_ARRAY : array(this.results);
+  }
+
+  private plan(watch: Watched | undefined): void {
+    const { entries, bytes, slot } = this.transaction;
+    const anywhere =
+      watch?.slot ?? (slot === ANYWHERE ? this.client.cluster.anySlot(this.client.session.id) : slot);
+    if (watch !== undefined) this.runOf(watch.slot);
+    entries.forEach(({ command, where, from, to }, entry) => {
+      if (where === CROSSES) this.results[entry] = errors.crossSlot();
+      else if (where === CUT) this.cut(entry);
+      else if (where >= ANYWHERE) {
+        const run = this.runOf(where === ANYWHERE ? anywhere : where);
+        run.pieces.push(bytes.subarray(from, to));
+        run.owners.push({ entry, part: 0 });
+        run.reads &&= onlyReads(command);
+      }
+    });
+  }
+
+  private cut(entry: number): void {
+    const { command } = this.transaction.entries[entry]!;
+    const plan = split(command, this.frameOf(entry));
+    if (plan === undefined) {
+      this.results[entry] = errors.wrongArity(command.name);
+      return;
+    }
+    this.cuts.set(entry, { plan, replies: [] });
+    for (let part = 0; part < plan.count; part++) {
+      const run = this.runOf(plan.slot[part]!);
+      run.pieces.push(Buffer.from(plan.bytes.subarray(plan.from[part], plan.to[part])));
+      run.owners.push({ entry, part });
+      run.reads &&= onlyReads(command);
+    }
+  }
+
+  private runOf(slot: number): SlotRun {
+    let run = this.runs.get(slot);
+    if (run === undefined) {
+      run = { slot, pieces: [], owners: [], reads: true };
+      this.runs.set(slot, run);
+    }
+    return run;
+  }
+
+  /** Sends all runs; the reply to EXEC when the only one has failed. */
+  private async sendRuns(): Promise<Buffer | undefined> {
+    const { client, exec } = this;
+    const runs = [...this.runs.values()];
+    let sent = 0;
+    const replies = await client.aside(() => {
+      for (; sent < runs.length; sent++) {
+        const { slot, owners, reads } = runs[sent]!;
+        if (!client.roomFor(slot)) return false;
+        const count = owners.length + 2;
+        const run = new Run(client, exec, slot, { count, loose: true, reads, part: true });
+        client.replies.push(run);
+        const bytes = bytesOf(runs[sent]!);
+        run.start(bytes, 0, bytes.length);
+      }
+      return true;
+    });
+    let at = 0;
+    for (const run of runs) {
+      const end = skip(replies, at, replies.length);
+      const reply = replies.subarray(at, end);
+      at = end;
+      if (!this.distribute(run, reply) && runs.length === 1 && this.cuts.size === 0) return reply;
+    }
+    return undefined;
+  }
+
+  /** Runs the only run there can be under the watch; the reply to EXEC when it was not executed. */
+  private async guarded(watch: Watched): Promise<Buffer | undefined> {
+    const { client } = this;
+    const nil = nilArray(client.session.resp);
+    const run = this.runOf(watch.slot);
+    if (!watch.holds(client.lane)) {
+      watch.release();
+      return nil;
+    }
+    const reply = await watch.exec(bytesOf(run), run.owners.length + 2, run.reads, nil);
+    return this.distribute(run, reply) ? undefined : reply;
+  }
+
+  /** Gives each command its element of a run's reply, or the run's error. False: nothing was executed. */
+  private distribute({ owners }: SlotRun, reply: Buffer): boolean {
+    const { type, count, end } = headOf(reply);
+    const executed = type === ASTERISK && count === owners.length;
+    let at = end;
+    for (const owner of owners) {
+      const next = executed ? skip(reply, at, reply.length) : 0;
+      this.settle(owner, executed ? reply.subarray(at, next) : reply);
+      at = next;
+    }
+    return executed;
+  }
+
+  private settle({ entry, part }: Owner, reply: Buffer): void {
+    const cut = this.cuts.get(entry);
+    if (cut === undefined) {
+      this.results[entry] = reply;
+      return;
+    }
+    cut.replies[part] = reply;
+    if (cut.replies.filter(Buffer.isBuffer).length < cut.plan.count) return;
+    this.results[entry] = mergeSplit(cut.plan, this.transaction.entries[entry]!.command, cut.replies);
+  }
+
+  /** Executes one command as if it stood alone. */
+  private alone(entry: number): Promise<Buffer> {
+    const { client } = this;
+    const f = this.frameOf(entry);
+    return client.aside(() => client.execute(f));
+  }
+
+  private frameOf(entry: number): Frame {
+    const { entries, bytes } = this.transaction;
+    const { from, to } = entries[entry]!;
+    const f = new Frame();
+    f.reset(from);
+    const status = frame(f, bytes, to, this.client.context.config.limits, true);
+    if (status !== COMMAND) throw new Error('a queued command is not whole');
+    return f;
+  }
+}
+
+function bytesOf({ pieces }: SlotRun): Buffer {
+  return Buffer.concat([MULTI, ...pieces, EXEC]);
+}
