@@ -140,11 +140,14 @@ function throwIfError(result: { error?: string }): void {
 function benchmarkArguments(endpoint: Endpoint, workload: Workload, requests: number): string[] {
   const key = keyName(workload, '__rand_int__');
   const value = 'x'.repeat(workload.size);
-  const asked = {
+  const commands = {
     GET: ['GET', key],
     SET: ['SET', key, value],
     MGET: ['MGET', ...Array.from({ length: MGET_KEYS }, () => key)],
-  }[workload.command];
+    MULTI: undefined,
+  };
+  const asked = commands[workload.command];
+  if (asked === undefined) throw new Error(`redis-benchmark sends no ${workload.command}`);
   const options = {
     '-h': endpoint.host,
     '-p': endpoint.port,

@@ -18,7 +18,8 @@ export interface Workload {
   readonly size: number;
   /** How many different keys there are. */
   readonly keys: number;
-  readonly command: 'GET' | 'SET' | 'MGET';
+  /** MULTI: a transaction of three GETs of one key, counted as one command. */
+  readonly command: 'GET' | 'SET' | 'MGET' | 'MULTI';
 }
 
 const COMMON = { connections: 50, pipeline: 1, size: 32, keys: 1000 };
@@ -31,6 +32,8 @@ export const WORKLOADS: readonly Workload[] = [
   { ...COMMON, name: 'get-64k', title: 'GET of 64 KiB, pipeline 1', command: 'GET', size: 65536, keys: 100 },
   { ...COMMON, name: 'mget-10', title: 'MGET of 10 slots, pipeline 1', command: 'MGET' },
   { ...COMMON, name: 'get-500', title: 'GET, pipeline 1, 500 connections', command: 'GET', connections: 500 },
+  { ...COMMON, name: 'get-5', title: 'GET, pipeline 5', command: 'GET', pipeline: 5 },
+  { ...COMMON, name: 'multi-3', title: 'MULTI, three GETs, EXEC; per transaction', command: 'MULTI' },
 ];
 
 /** Keys of one MGET, each in a slot of its own. */
@@ -80,6 +83,7 @@ export function pipelines(workload: Workload): Pipeline[] {
 function one(workload: Workload, key: () => string): Pipeline {
   if (workload.command === 'SET') return set(workload, key());
   if (workload.command === 'MGET') return mget(workload, key);
+  if (workload.command === 'MULTI') return transaction(workload, key());
   const name = key();
   return { request: command('GET', name), reply: bulk(keyValue(workload, name)), commands: 1 };
 }
@@ -103,6 +107,20 @@ function mget(workload: Workload, key: () => string): Pipeline {
   return {
     request: command('MGET', ...names),
     reply: Buffer.concat([Buffer.from(`*${values.length}\r\n`), ...values]),
+    commands: 1,
+  };
+}
+
+function transaction(workload: Workload, key: string): Pipeline {
+  const [get, value] = [command('GET', key), bulk(keyValue(workload, key))];
+  return {
+    request: Buffer.concat([command('MULTI'), get, get, get, command('EXEC')]),
+    reply: Buffer.concat([
+      Buffer.from('+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n'),
+      value,
+      value,
+      value,
+    ]),
     commands: 1,
   };
 }
