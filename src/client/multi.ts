@@ -78,9 +78,10 @@ export const TRANSACTION_COMMANDS: Readonly<Record<string, Handler>> = {
       const { loose, reads } = transaction;
       const run = new Run(client, command, goal, { count: entries.length + 2, loose, reads, part: false });
       client.replies.push(run);
-      const bytes = transaction.run();
-      run.start(bytes, 0, bytes.length);
+      transaction.close();
+      run.start(transaction.bytes, 0, transaction.length);
       tally(client, entries);
+      transaction.forget();
     } else client.say(command, EMPTY_ARRAY);
     session.transaction = undefined;
     return true;

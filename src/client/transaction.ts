@@ -11,6 +11,7 @@
 import type { Arguments } from '../command/arguments.ts';
 import { type Command, ROUTE } from '../command/command.ts';
 import { CROSS, findKeys, INVALID, Keys, NONE, slotOfAll } from '../command/keys.ts';
+import { type Area, areaOf, copyBytes } from '../resp/copy.ts';
 import type { Frame } from '../resp/request.ts';
 import { command as encode } from '../resp/write.ts';
 import { onlyReads } from './request.ts';
@@ -38,6 +39,9 @@ export interface Entry {
 export const MULTI = encode(['MULTI']);
 export const EXEC = encode(['EXEC']);
 const FIRST_BYTES = 1024;
+const POOLED = 256;
+const NOTHING = areaOf(Buffer.alloc(0));
+const pool: Area[] = [];
 
 export class Transaction {
   /** A command was refused: EXEC will do nothing. */
@@ -52,13 +56,19 @@ export class Transaction {
   /** Nothing in it may write. */
   reads = true;
 
-  private buffer: Buffer = Buffer.allocUnsafe(FIRST_BYTES);
-  private used = MULTI.copy(this.buffer);
-  private key: Buffer | undefined = undefined;
+  private area: Area = pool.pop() ?? areaOf(Buffer.allocUnsafeSlow(FIRST_BYTES));
+  private used = 0;
+  /** Where the first key lies. */
+  private keyFrom = 0;
+  private keyTo = 0;
+
+  constructor() {
+    this.append(MULTI, 0, MULTI.length);
+  }
 
   /** The bytes of all entries, which point into them. */
   get bytes(): Buffer {
-    return this.buffer;
+    return this.area.bytes;
   }
 
   /** How many bytes are kept. */
@@ -69,50 +79,62 @@ export class Transaction {
   /** Queues a command whose place is known: `placeOf`. */
   add(command: Command, f: Frame, where: number): void {
     const from = this.used;
-    this.append(f.bytes, f.from, f.to);
+    this.append(f.bytes as Buffer, f.from, f.to);
     this.entries.push({ command, where, from, to: this.used });
     if (!onlyReads(command)) this.reads = false;
     if (where >= 0) {
       if (this.slot === ANYWHERE) this.slot = where;
       else if (this.slot !== where) this.simple = false;
-      this.noteKeys(f);
+      this.noteKeys(f, from - f.from);
     } else if (where !== ANYWHERE) this.simple = false;
   }
 
   /** A command was refused. What has been queued is of no use any more. */
   spoil(): void {
+    if (!this.spoiled) this.forget();
     this.spoiled = true;
-    this.entries.length = 0;
-    this.buffer = Buffer.alloc(0);
+  }
+
+  /** Its bytes will not be read any more. */
+  forget(): void {
+    if (this.area.bytes.length === FIRST_BYTES && pool.length < POOLED) pool.push(this.area);
+    this.area = NOTHING;
     this.used = 0;
+    this.entries.length = 0;
   }
 
-  /** The whole of it as one run, MULTI and EXEC included. */
-  run(): Buffer {
+  /** Makes it one run, MULTI and EXEC included: `bytes[0..length)`. */
+  close(): void {
     this.append(EXEC, 0, EXEC.length);
-    const run = this.buffer.subarray(0, this.used);
-    this.used -= EXEC.length;
-    return run;
   }
 
-  private noteKeys({ bytes, starts, ends }: Frame): void {
-    if (this.loose) return;
-    for (let i = 0; i < keys.count; i++) {
-      const at = keys.at[i]!;
-      const key = bytes.subarray(starts[at], ends[at]);
-      this.key ??= Buffer.from(key);
-      if (!this.key.equals(key)) this.loose = true;
+  /** `shift`: from where the keys of a call are found to where they lie here. */
+  private noteKeys({ starts, ends }: Frame, shift: number): void {
+    for (let i = 0; i < keys.count && !this.loose; i++) {
+      const from = starts[keys.at[i]!]! + shift;
+      const to = ends[keys.at[i]!]! + shift;
+      if (this.keyTo === 0) {
+        this.keyFrom = from;
+        this.keyTo = to;
+      } else if (!this.isFirstKey(from, to)) this.loose = true;
     }
   }
 
-  private append(bytes: Uint8Array, from: number, to: number): void {
+  private isFirstKey(from: number, to: number): boolean {
+    const { bytes, keyFrom, keyTo } = this;
+    if (to - from !== keyTo - keyFrom) return false;
+    for (let i = from, j = keyFrom; i < to; i++, j++) if (bytes[i] !== bytes[j]) return false;
+    return true;
+  }
+
+  private append(bytes: Buffer, from: number, to: number): void {
     const need = this.used + to - from;
-    if (need > this.buffer.length) {
-      const larger = Buffer.allocUnsafe(need * 2);
-      this.buffer.copy(larger, 0, 0, this.used);
-      this.buffer = larger;
+    if (need > this.area.bytes.length) {
+      const larger = areaOf(Buffer.allocUnsafeSlow(need * 2));
+      this.area.bytes.copy(larger.bytes, 0, 0, this.used);
+      this.area = larger;
     }
-    this.buffer.set(bytes.subarray(from, to), this.used);
+    copyBytes(bytes, from, to, this.area, this.used);
     this.used = need;
   }
 }
