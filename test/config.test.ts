@@ -29,7 +29,7 @@ test('the defaults are those the design gives', () => {
     allow: [],
     transactions: 'one-slot',
     requestTimeout: 60000,
-    redirects: { max: 16 },
+    redirects: { max: 400 },
     failover: { holdFor: 5000 },
     clientOutputLimit: 1073741824,
     limits: {
@@ -116,7 +116,7 @@ test('a wrong type ends with the path, what was found and what is allowed', () =
   );
   fails(
     SEED,
-    'redirects.max: found "" in variable SLOTLESS_REDIRECTS_MAX; allowed: a whole number from 1 to 1000'.replace(
+    'redirects.max: found "" in variable SLOTLESS_REDIRECTS_MAX; allowed: a whole number from 1 to 10000'.replace(
       '""',
       'nothing',
     ),

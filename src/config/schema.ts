@@ -101,7 +101,7 @@ export const SCHEMA = Type.Object({
     'how long a command may wait for its reply, redirects included',
   ),
   redirects: Type.Object({
-    max: count(16, 1, 1000, 'how often one command may be sent on by MOVED, ASK, TRYAGAIN and the like'),
+    max: count(400, 1, 10000, 'how often one command may be sent on by MOVED, ASK and the like'),
   }),
   failover: Type.Object({
     holdFor: ms(5 * second, 0, 10 * minute, 'how long commands wait for a slot that has no owner'),

@@ -15,6 +15,8 @@ export type State = string | undefined;
 
 /** A command, its keys, and what it does to their states. Replies are RESP as text, `|` for the line ends. */
 export interface Step {
+  /** Commands that are sent right before it, and their replies. */
+  readonly before?: readonly { readonly words: readonly Argument[]; readonly reply: string }[];
   readonly words: readonly Argument[];
   readonly keys: readonly string[];
   play(states: readonly State[]): { reply: string; after: readonly State[] };
@@ -105,7 +107,9 @@ export function steps(mix: Mix, random: () => number): () => Step {
   const pad = 'x'.repeat(mix.padding);
   let number = 0;
   const pick = (count: number) => Math.floor(random() * count);
-  const tag = () => tags[pick(tags.length)]!;
+  /** All keys of a transaction are of one slot. */
+  let bound: string | undefined;
+  const tag = () => bound ?? tags[pick(tags.length)]!;
   const name = (kind: string, of: string) => `{${of}}:${client}:${kind}${pick(keys)}`;
   const value = () => `${client}.${number++}.${pad}`;
   const bulk = (state: State) => bulkText(state, resp);
@@ -250,13 +254,45 @@ export function steps(mix: Mix, random: () => number): () => Step {
     },
   ];
   const total = kinds.reduce((sum, { weight }) => sum + weight, 0);
-  return () => {
+  const single = () => {
     let at = random() * total;
     for (const { weight, make } of kinds) {
       at -= weight;
       if (at < 0) return make();
     }
     return kinds[0]!.make();
+  };
+  return () => {
+    if (random() > TRANSACTIONS) return single();
+    bound = tag();
+    const parts = Array.from({ length: 1 + pick(4) }, single);
+    bound = undefined;
+    return transaction(parts);
+  };
+}
+
+/** How many of the steps are transactions. */
+const TRANSACTIONS = 0.2;
+
+/** Several steps as one: all of them are played, one after the other, or none. */
+function transaction(parts: readonly Step[]): Step {
+  const keys = [...new Set(parts.flatMap((part) => part.keys))];
+  return {
+    before: [
+      { words: ['MULTI'], reply: '+OK|' },
+      ...parts.map(({ words }) => ({ words, reply: '+QUEUED|' })),
+    ],
+    words: ['EXEC'],
+    keys,
+    play: (states) => {
+      const now = new Map(keys.map((key, i) => [key, states[i]]));
+      const replies = parts.map((part) => {
+        const { reply, after } = part.play(part.keys.map((key) => now.get(key)));
+        for (const [i, key] of part.keys.entries()) now.set(key, after[i]);
+        return reply;
+      });
+      return { reply: `*${parts.length}|${replies.join('')}`, after: keys.map((key) => now.get(key)) };
+    },
   };
 }
 

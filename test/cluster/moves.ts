@@ -85,10 +85,19 @@ export class Mover {
     await until('all nodes to agree on the slots', agree, 60_000);
   }
 
+  /** A primary that is replaced in the middle of a move takes the half-done move with it: it is begun anew. */
   private async slot(slot: number, few: number, pause: number): Promise<void> {
-    const { source, target } = await this.open(slot);
-    if (pause > 0) await delay(pause);
-    await this.finish(slot, source, target, few, pause);
+    for (;;) {
+      // News of an earlier move that come late can take a slot from both nodes.
+      await this.agreed();
+      const { source, target } = await this.open(slot);
+      if (pause > 0) await delay(pause);
+      try {
+        return await this.finish(slot, source, target, few, pause);
+      } catch (error) {
+        if (!/: MOVED /.test((error as Error).message)) throw error;
+      }
+    }
   }
 
   /** Begins to move a slot to the next primary. */
@@ -124,7 +133,15 @@ export class Mover {
       const keys = (await this.cluster.cli(source.port, 'CLUSTER', 'GETKEYSINSLOT', slot, few)) as string[];
       const { host, port } = target;
       const words = ['MIGRATE', host, port, '', 0, 5000, 'REPLACE', 'KEYS', ...keys];
-      await until('MIGRATE to do it', async () => (await this.cluster.cli(source.port, ...words)) !== '');
+      let replaced: Error | undefined;
+      const migrate = async () => {
+        const failed = await this.cluster.cli(source.port, ...words).catch((error: Error) => error);
+        if (failed instanceof Error && !/: MOVED /.test(failed.message)) return false;
+        if (failed instanceof Error) replaced = failed;
+        return true;
+      };
+      await until('MIGRATE to do it', migrate);
+      if (replaced !== undefined) throw replaced;
       return 1;
     }
   }

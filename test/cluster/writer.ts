@@ -7,7 +7,7 @@
  * what came before and after, since a reply in the wrong place is best seen among its neighbours.
  */
 
-import { connect, encode, type RawClient } from '../support/client.ts';
+import { type Argument, connect, encode, type RawClient } from '../support/client.ts';
 import { bulkText, chance, type Mix, Model, type Step, steps } from './model.ts';
 
 export interface WriterOptions extends Mix {
@@ -88,7 +88,8 @@ export class Writer {
   /** `cut`: where the bytes are parted, as a fraction. */
   private send(batch: Step[], cut: number): void {
     this.under.push(...batch);
-    const bytes = Buffer.concat(batch.map(({ words }) => encode([...words])));
+    const commands = batch.flatMap(({ before = [], words }) => [...before.map((one) => one.words), words]);
+    const bytes = Buffer.concat(commands.map((words) => encode([...words])));
     const at = Math.floor(cut * bytes.length);
     if (at > 0) this.client.send(bytes.subarray(0, at)).catch(() => {});
     this.client.send(bytes.subarray(at)).catch(() => {});
@@ -101,19 +102,29 @@ export class Writer {
       const step = this.under[0]!;
       let reply: string;
       try {
-        reply = (await this.client.read())[0]!.toString('latin1').replaceAll('\r\n', '|');
+        for (const { words, reply: expected } of step.before ?? []) {
+          const found = await this.read(words);
+          if (found !== expected) this.failure ??= `client ${client}: ${words.join(' ')} -> ${found}`;
+        }
+        reply = await this.read(step.words);
       } catch (error) {
         this.failure ??= `client ${client}: ${step.words.join(' ')}: ${(error as Error).message}`;
         this.under.length = 0;
         return;
       }
       this.under.shift();
-      this.replies++;
-      this.recent.push(`${step.words.join(' ')} -> ${reply}`.slice(0, 200));
-      if (this.recent.length > 20) this.recent.shift();
       const wrong = this.model.take(step, reply, unknown);
       if (wrong === undefined) continue;
       this.failure ??= `client ${client}: ${wrong}\nbefore it:\n  ${this.recent.join('\n  ')}`;
     }
+  }
+
+  /** The next reply, to the command `words`. */
+  private async read(words: readonly Argument[]): Promise<string> {
+    const reply = (await this.client.read())[0]!.toString('latin1').replaceAll('\r\n', '|');
+    this.replies++;
+    this.recent.push(`${words.join(' ')} -> ${reply}`.slice(0, 200));
+    if (this.recent.length > 20) this.recent.shift();
+    return reply;
   }
 }
