@@ -3,8 +3,9 @@
 
 import type { Server } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { Attention, type Signal } from './client/attention.ts';
 import { clientLine, matches } from './client/clients.ts';
-import type { ClientFilter, Context, Peers, ServerFacts } from './client/context.ts';
+import type { ClientFilter, Connection, Context, Peers, ServerFacts } from './client/context.ts';
 import { type Door, listen } from './client/listener.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { Topology } from './cluster/topology.ts';
@@ -49,6 +50,7 @@ export type FromWorker =
 export type Inquiry =
   | { readonly about: 'clients' }
   | { readonly about: 'totals' }
+  | { readonly about: 'signal'; readonly signal: Signal }
   | { readonly about: 'kill'; readonly filter: ClientFilter };
 
 const DRAIN_POLL = 20;
@@ -86,6 +88,7 @@ class Worker implements Peers {
     cluster.adopt(start.topology);
     const shared = new BigInt64Array(start.shared);
     const own = { username: bytesOf(config.username), password: bytesOf(config.password) };
+    const clients = new Map<number, Connection>();
     this.context = {
       config,
       cluster,
@@ -93,8 +96,13 @@ class Worker implements Peers {
       counters,
       table,
       server: start.server,
-      clients: new Map(),
+      clients,
       peers: this,
+      attention: new Attention(clients, {
+        worker: start.index,
+        outputLimit: config.clientOutputLimit,
+        signal: (signal) => this.signal(signal),
+      }),
       log,
       user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
       openToAll: config.clientAuth === 'proxy' || !start.server.authRequired,
@@ -143,6 +151,10 @@ class Worker implements Peers {
     return (await this.inquire({ about: 'totals' })) as number[][];
   }
 
+  signal(signal: Signal): Promise<unknown> {
+    return this.inquire({ about: 'signal', signal });
+  }
+
   private inquire(what: Inquiry): Promise<unknown[]> {
     const id = this.asked++;
     return new Promise((resolve) => {
@@ -173,6 +185,7 @@ class Worker implements Peers {
   private reply(what: Inquiry): unknown {
     const { context } = this;
     const clients = [...context.clients.values()];
+    if (what.about === 'signal') return context.attention.hear(what.signal);
     if (what.about === 'totals') return [...context.counters.totals];
     if (what.about === 'clients') return clients.map((client) => clientLine(client, context.turn.tick()));
     const named = clients.filter((client) => matches(client, what.filter));

@@ -31,8 +31,8 @@ export class Asker implements Caller {
 
   /** Runs `work` with questions that have the client's own rights. */
   static with<T>(client: OnBehalf, work: (asker: Asker) => Promise<T>): Promise<T> {
-    const { username, password } = client.session;
-    return Asker.as(client, username, password, work);
+    const { username, password, db } = client.session;
+    return Asker.as(client, { username, password, db }, work);
   }
 
   /** Runs `work` with questions that have the proxy's rights: about the cluster, and not about the data. */
@@ -40,19 +40,21 @@ export class Asker implements Caller {
     const { username, password } = client.context.config;
     return Asker.as(
       client,
-      Buffer.from(username).toString('latin1'),
-      Buffer.from(password).toString('latin1'),
+      {
+        username: Buffer.from(username).toString('latin1'),
+        password: Buffer.from(password).toString('latin1'),
+        db: 0,
+      },
       work,
     );
   }
 
   private static async as<T>(
     client: OnBehalf,
-    username: string,
-    password: string,
+    user: { readonly username: string; readonly password: string; readonly db: number },
     work: (asker: Asker) => Promise<T>,
   ): Promise<T> {
-    const lane = client.cluster.enterLane({ resp: 2, username, password, readOnly: false, copy: 0 });
+    const lane = client.cluster.enterLane({ resp: 2, ...user, readOnly: false, copy: 0 });
     try {
       return await work(new Asker(client.cluster, lane));
     } finally {

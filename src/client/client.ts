@@ -17,6 +17,7 @@ import type { Frame } from '../resp/request.ts';
 import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { ServerError } from './asker.ts';
+import { Checkpoint } from './checkpoint.ts';
 import type { Connection, Context } from './context.ts';
 import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
@@ -144,6 +145,27 @@ export class Client implements Sink, Connection, Flushable {
   }
 
   // ---- what is done with a command
+
+  /** A command may have to wait or to be seen on its way: see checkpoint.ts. */
+  look(): void {
+    const { reader, session, context } = this;
+    const needed = context.attention.on || session.skipNext;
+    if (needed !== (reader.taker !== this)) reader.taker = needed ? new Checkpoint(this) : this;
+    if (!session.postponed) return;
+    session.postponed = false;
+    this.wake();
+  }
+
+  /** Too much of this client is under way, or unread by it. */
+  get full(): boolean {
+    return this.congested || this.replies.count >= this.context.config.limits.clientPending;
+  }
+
+  passOver(): void {}
+
+  listens(): boolean {
+    return false;
+  }
 
   execute(f: Frame): boolean {
     const { context, session } = this;
@@ -305,6 +327,8 @@ export class Client implements Sink, Connection, Flushable {
       password,
       readOnly: false,
       copy: this.copy(session.id),
+      db: session.db,
+      noTouch: session.noTouch,
     });
     cluster.leaveLane(old);
   }
@@ -315,12 +339,23 @@ export class Client implements Sink, Connection, Flushable {
     session.name = '';
     session.readOnly = false;
     session.endTransaction();
-    session.noEvict = session.noTouch = false;
+    session.noTouch = false;
+    // Servers that know NO-TOUCH forget both.
+    if (context.table.byName('client|no-touch') !== undefined) session.noEvict = false;
+    session.db = 0;
+    if (session.replyOff) this.replies.mute(false);
+    session.replyOff = false;
+    context.attention.leave(this);
     session.authenticated = context.openToAll;
     this.enter(2, context.user.username, context.user.password);
   }
 
   // ---- what goes out
+
+  /** Writes what is no reply, behind the replies that are still to come. */
+  tell(bytes: Buffer): void {
+    if (!this.deaf) this.say(undefined, bytes);
+  }
 
   answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void {
     if (this.closed) return;
@@ -439,7 +474,8 @@ export class Client implements Sink, Connection, Flushable {
 
   /** The client has said all it will: what it has asked is still answered. */
   private finish(): void {
-    if (this.reader.uploading) return this.close();
+    // As with a server, what was postponed is then never executed.
+    if (this.reader.uploading || this.session.postponed) return this.close();
     this.said = true;
     this.touch();
   }
@@ -462,6 +498,7 @@ export class Client implements Sink, Connection, Flushable {
     this.session.watch?.abandon();
     this.reader.stop(true);
     this.context.clients.delete(this.session.id);
+    this.context.attention.leave(this);
     this.context.dismiss();
     this.context.counters.totals[TOTAL.clients]! -= 1;
     // What is still under way needs the lane.

@@ -9,9 +9,16 @@ import { Asker } from './asker.ts';
 import type { Client } from './client.ts';
 import type { ClientFilter, Connection } from './context.ts';
 import type { Handler } from './handler.ts';
+import { denial } from './rights.ts';
 import { parseReply, SavedArguments } from './saved.ts';
+import type { Session } from './session.ts';
 
-const TYPES = new Set(['normal', 'master', 'replica', 'slave', 'pubsub', 'primary']);
+const TYPES = new Set(['normal', 'master', 'replica', 'slave', 'pubsub']);
+
+/** Valkey alone has another word for masters. */
+function isType(client: Client, type: string): boolean {
+  return TYPES.has(type) || (type === 'primary' && client.context.server.helloName === 'valkey');
+}
 
 export const CLIENT_COMMANDS: Readonly<Record<string, Handler>> = {
   'client|id': (client, command) => client.say(command, integer(client.session.id)),
@@ -45,11 +52,25 @@ export const CLIENT_COMMANDS: Readonly<Record<string, Handler>> = {
   'client|no-evict': onOff((client, on) => {
     client.session.noEvict = on;
   }),
-  'client|no-touch': onOff((client, on) => {
-    client.session.noTouch = on;
-  }),
+  'client|no-touch': noTouch,
   'client|help': (client, command) => client.say(command, array(HELP.map(simple))),
 };
+
+/** What the client reads is to be left as old as it was: its commands take links that have said so. */
+function noTouch(client: Client, command: Command, f: Frame): boolean {
+  const { session } = client;
+  const on = equalsIgnoreCase(f, 2, 'on');
+  if (!on && !equalsIgnoreCase(f, 2, 'off')) return client.refuse(command, errors.syntax());
+  if (on === session.noTouch) return client.say(command, OK);
+  const args = new SavedArguments(f);
+  return client.workOut(command, async () => {
+    const denied = await denial(client, args);
+    if (denied !== undefined) return denied;
+    session.noTouch = on;
+    client.enter(session.resp, session.username, session.password);
+    return OK;
+  });
+}
 
 function onOff(set: (client: Client, on: boolean) => void): Handler {
   return (client, command, f) => {
@@ -66,7 +87,7 @@ function list(client: Client, command: Command, f: Frame): boolean {
   let filter: ClientFilter = {};
   if (args.argc === 4 && equalsIgnoreCase(args, 2, 'type')) {
     const type = args.text(3).toLowerCase();
-    if (!TYPES.has(type)) return client.refuse(command, errors.unknownClientType(args, 3));
+    if (!isType(client, type)) return client.refuse(command, errors.unknownClientType(args, 3));
     filter = { type };
   } else if (args.argc > 3 && equalsIgnoreCase(args, 2, 'id')) {
     const ids: number[] = [];
@@ -124,24 +145,6 @@ function kill(client: Client, command: Command, f: Frame): boolean {
   });
 }
 
-/**
- * The error for a user whom the servers' ACL rules do not let see or end other clients. They are asked, with
- * the proxy's own rights; where they can't say, nobody may.
- */
-async function denial(client: Client, args: SavedArguments): Promise<Buffer | undefined> {
-  const { username, id } = client.session;
-  const user = username === '' ? 'default' : Buffer.from(username, 'latin1');
-  const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
-  const slot = client.cluster.anySlot(id);
-  const verdict = parseReply(
-    await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'DRYRUN', user, ...words])),
-  );
-  if (String(verdict) === 'OK') return undefined;
-  if (Buffer.isBuffer(verdict))
-    return errors.asServerSaid(`NOPERM ${String(verdict).replace(/^This/, 'this')}`);
-  return errors.asServerSaid(`NOPERM slotless: the proxy's user may not ask ACL DRYRUN: ${verdict}`);
-}
-
 /** Whether the servers know a user. When none of them can be asked, it is taken for one. */
 async function isUser(client: Client, name: string): Promise<boolean> {
   const slot = client.cluster.anySlot(client.session.id);
@@ -165,7 +168,7 @@ function readFilter(client: Client, args: SavedArguments): ClientFilter | Buffer
         break;
       }
       case 'type':
-        if (!TYPES.has(value.toLowerCase())) return errors.unknownClientType(args, i + 1);
+        if (!isType(client, value.toLowerCase())) return errors.unknownClientType(args, i + 1);
         filter.type = value.toLowerCase();
         break;
       case 'addr':
@@ -183,6 +186,8 @@ function readFilter(client: Client, args: SavedArguments): ClientFilter | Buffer
         else return errors.syntax();
         break;
       case 'maxage': {
+        // Since Valkey 8 and Redis 7.4, as those cursors.
+        if (!client.context.server.slotCursors) return errors.syntax();
         const age = toInteger(args, i + 1);
         if (age === undefined) return errors.maxAge();
         if (age < 1) return errors.maxAgeSign();
@@ -220,13 +225,13 @@ export function clientLine(client: Connection, now: number): string {
     name: session.name,
     age: seconds(Date.now() - session.createdAt),
     idle: seconds(now - session.activeAt),
-    flags: `${session.readOnly ? 'r' : ''}${session.noEvict ? 'e' : ''}${session.noTouch ? 'T' : ''}` || 'N',
-    db: 0,
+    flags: flagsOf(session),
+    db: session.db,
     sub: 0,
     psub: 0,
     ssub: 0,
-    multi: -1,
-    watch: 0,
+    multi: session.queued,
+    watch: session.watching,
     qbuf: client.inputBytes,
     'qbuf-free': 0,
     'argv-mem': 0,
@@ -250,6 +255,21 @@ export function clientLine(client: Connection, now: number): string {
     .join(' ');
 }
 
+/** In Redis's order (networking.c catClientInfoString). */
+function flagsOf(session: Session): string {
+  const flags: [boolean, string][] = [
+    [session.monitoring, 'O'],
+    [session.queued >= 0, 'x'],
+    [session.blocked || session.postponed, 'b'],
+    [session.dirty, 'd'],
+    [session.path !== '', 'U'],
+    [session.readOnly, 'r'],
+    [session.noEvict, 'e'],
+    [session.noTouch, 'T'],
+  ];
+  return flags.map(([on, letter]) => (on ? letter : '')).join('') || 'N';
+}
+
 /** Printable, and no spaces: Redis's rule for the names of clients and libraries. */
 export function nameIsClean(name: string): boolean {
   return /^[!-~]*$/.test(name);
@@ -269,10 +289,16 @@ const HELP = [
   '    Kill connections of this proxy. Options are: ADDR, LADDR, TYPE, USER, SKIPME, ID, MAXAGE.',
   'LIST [options ...]',
   '    Return information about client connections of this proxy. Options are: TYPE, ID.',
+  'PAUSE <timeout> [WRITE|ALL]',
+  '    Suspend all, or just write, commands of the clients of this proxy for <timeout> milliseconds.',
+  'UNPAUSE',
+  '    Stop the current client pause, resuming traffic.',
   'NO-EVICT (ON|OFF)',
   '    Kept with the connection.',
   'NO-TOUCH (ON|OFF)',
-  '    Kept with the connection.',
+  '    Will not touch LRU/LFU stats when this mode is on.',
+  'REPLY (ON|OFF|SKIP)',
+  '    Control the replies sent to the current connection.',
   'SETINFO <option> <value>',
   '    Set client meta attr. Options are: LIB-NAME, LIB-VER.',
   'SETNAME <name>',

@@ -6,7 +6,7 @@ import type { CommandTable } from '../command/table.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Counters } from '../telemetry/counters.ts';
-import type { Session } from './session.ts';
+import type { Attention, Attentive, Signal } from './attention.ts';
 
 /** What is known of the servers behind the proxy, as one server would say it of itself. */
 export interface ServerFacts {
@@ -24,8 +24,7 @@ export interface ServerFacts {
 }
 
 /** A client, as other clients and the worker see it. */
-export interface Connection {
-  readonly session: Session;
+export interface Connection extends Attentive {
   readonly fd: number;
   /** Bytes read and not executed yet. */
   readonly inputBytes: number;
@@ -35,7 +34,6 @@ export interface Connection {
   readonly outputBytes: number;
   /** Answers what is under way, then closes. */
   end(): void;
-  close(reason?: string): void;
 }
 
 /** The other workers of this process. */
@@ -46,6 +44,8 @@ export interface Peers {
   killClients(filter: ClientFilter): Promise<number>;
   /** Their counters' totals, an array for each. */
   totals(): Promise<number[][]>;
+  /** Tells them what their clients have to mind; resolves when all have heard. */
+  signal(signal: Signal): Promise<unknown>;
 }
 
 /** CLIENT KILL and CLIENT LIST: every field that is set must match. */
@@ -70,6 +70,7 @@ export interface Context {
   readonly server: ServerFacts;
   readonly clients: Map<number, Connection>;
   readonly peers: Peers;
+  readonly attention: Attention;
   readonly log: Log;
   /** As whom a client's commands run before it has logged in. */
   readonly user: { readonly username: string; readonly password: string };

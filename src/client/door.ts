@@ -3,7 +3,6 @@
 // One row per command. A handler says its reply at once, or works it out over several turns; false means that
 // it must wait until the client's other commands are answered, and is asked again.
 
-import { toInteger } from '../command/arguments.ts';
 import type { Command } from '../command/command.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
@@ -12,7 +11,9 @@ import { authenticate, hello } from './auth.ts';
 import type { Client } from './client.ts';
 import { CLIENT_COMMANDS } from './clients.ts';
 import type { Handler } from './handler.ts';
+import { MINDED_COMMANDS } from './minded.ts';
 import { TRANSACTION_COMMANDS } from './multi.ts';
+import { select } from './select.ts';
 import { SERVER_COMMANDS } from './server.ts';
 import { CLUSTER_COMMANDS } from './view.ts';
 
@@ -34,12 +35,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   hello,
   auth: authenticate,
-  select: (client, command, f) => {
-    const index = toInteger(f, 1);
-    if (index === undefined) return client.refuse(command, errors.notInteger());
-    if (index === 0) return client.say(command, OK);
-    return client.refuse(command, index > 0 && index < 16 ? errors.selectInCluster() : errors.dbIndex());
-  },
+  select,
   readonly: (client, command) => {
     client.session.readOnly = true;
     return client.say(command, OK);
@@ -60,6 +56,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   ...TRANSACTION_COMMANDS,
   ...CLIENT_COMMANDS,
+  ...MINDED_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...SERVER_COMMANDS,
 };

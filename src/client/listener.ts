@@ -29,7 +29,8 @@ export function listen(door: Door, context: Context, shared: boolean): Promise<S
     keepAlive: true,
     keepAliveInitialDelay: keepAlive,
   });
-  server.on('connection', (socket) => accept(context, socket, buffer));
+  const path = 'path' in door ? door.path : '';
+  server.on('connection', (socket) => accept(context, socket, buffer, path));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const opened = () => {
@@ -42,7 +43,7 @@ export function listen(door: Door, context: Context, shared: boolean): Promise<S
   });
 }
 
-function accept(context: Context, accepted: Socket, buffer: Buffer): void {
+function accept(context: Context, accepted: Socket, buffer: Buffer, path: string): void {
   const { totals } = context.counters;
   if (!context.admit()) {
     totals[TOTAL.clientsRejected]! += 1;
@@ -56,7 +57,9 @@ function accept(context: Context, accepted: Socket, buffer: Buffer): void {
   let client: Client | undefined;
   const socket = withBuffer(accepted, buffer, (length) => client!.read(buffer, length));
   client = new Client(context, socket ?? accepted, routes);
+  if (path !== '') client.session.overUnix(path);
   context.clients.set(client.session.id, client);
+  client.look();
   if (socket === undefined) {
     accepted.on('data', (chunk: Buffer) => client.read(chunk, chunk.length));
     accepted.resume();

@@ -11,16 +11,24 @@ import { COMMAND, EMPTY, Frame, frame, MORE } from '../resp/request.ts';
 import { Input } from './input.ts';
 import { Upload, type Uploader } from './upload.ts';
 
-/** What takes the commands. */
-export interface Sink extends Uploader {
-  /** Nothing more is taken. */
-  readonly deaf: boolean;
-  /** A command is being worked out that nothing may overtake. */
-  readonly busy: boolean;
+/** What is done with commands. */
+export interface Taker {
   /** Takes a whole command. False: not now, the client is stalled. */
   execute(f: Frame): boolean;
   /** The command of a half-framed one, when its huge argument may be passed on as it comes. */
   uploads(f: Frame): Command | undefined;
+  /** An empty line or array has come, which is no command. */
+  passOver(): void;
+  /** A stalled client is still read from when so many bytes are kept: it is noticed when it leaves. */
+  listens(kept: number): boolean;
+}
+
+/** What takes the commands. */
+export interface Sink extends Uploader, Taker {
+  /** Nothing more is taken. */
+  readonly deaf: boolean;
+  /** A command is being worked out that nothing may overtake. */
+  readonly busy: boolean;
   /** The client has broken the protocol, and is to be told. */
   violate(f: Frame): void;
   /** It has been told. */
@@ -37,6 +45,9 @@ export class Reader {
   /** The next command waits. */
   stalled = false;
 
+  /** Takes the commands: the sink itself, or what looks at them before (checkpoint.ts). */
+  taker: Taker;
+
   private readonly sink: Sink;
   private readonly socket: Socket;
   private paused = false;
@@ -46,6 +57,7 @@ export class Reader {
 
   constructor(sink: Sink, socket: Socket) {
     this.sink = sink;
+    this.taker = sink;
     this.socket = socket;
   }
 
@@ -54,7 +66,8 @@ export class Reader {
     const { input } = this;
     if (input.bytes === undefined) return this.consume(chunk, 0, length);
     input.append(chunk, length);
-    if (!this.stalled) this.goOn();
+    if (this.stalled) this.wait();
+    else this.goOn();
   }
 
   /** Something has happened that a stalled client may have waited for. */
@@ -84,7 +97,7 @@ export class Reader {
   /** Reads no more before `retry` finds the upload ready. */
   wait(): void {
     this.stalled = true;
-    if (this.paused) return;
+    if (this.paused || this.taker.listens(this.input.length)) return;
     this.paused = true;
     this.socket.pause();
   }
@@ -130,10 +143,11 @@ export class Reader {
       if (sink.busy || this.waitsForReply) return this.stall(bytes, start, end);
       const status = frame(f, bytes, end, limits, sink.session.authenticated);
       if (status === COMMAND) {
-        if (!sink.execute(f)) return this.stall(bytes, start, end);
+        if (!this.taker.execute(f)) return this.stall(bytes, start, end);
       } else if (status === MORE) {
         return this.more(f, bytes, start, end);
-      } else if (status !== EMPTY) return sink.violate(f);
+      } else if (status === EMPTY) this.taker.passOver();
+      else return sink.violate(f);
       if (sink.deaf) return input.forget();
       start = f.consumed;
       if (start >= end) return input.forget();
@@ -148,7 +162,7 @@ export class Reader {
     if (f === sharedFrame) sharedFrame = new Frame();
     input.retain(bytes, start, end, f);
     const { streamAbove, limits } = sink.context.config;
-    const command = f.partLength > streamAbove ? sink.uploads(f) : undefined;
+    const command = f.partLength > streamAbove ? this.taker.uploads(f) : undefined;
     if (command !== undefined) {
       this.wait();
       this.upload = new Upload(sink, this, command, f);

@@ -36,6 +36,9 @@ export interface Outlet {
   appendArea(area: Area, from: number, to: number): void;
 }
 
+/** Replies that nobody is to get. */
+export const NOWHERE: Outlet = { append: () => {}, appendArea: () => {} };
+
 /** Early replies of all clients of this thread lie behind each other. */
 let arena: Slab = takeSlab(0);
 
@@ -47,9 +50,12 @@ export class Replies {
   front: Place | undefined = undefined;
 
   private back: Place | undefined = undefined;
-  private readonly outlet: Outlet;
+  private readonly home: Outlet;
+  private outlet: Outlet;
+  private muted = false;
 
   constructor(outlet: Outlet) {
+    this.home = outlet;
     this.outlet = outlet;
   }
 
@@ -63,6 +69,15 @@ export class Replies {
   /** A reply to what has no place, with no place before it. */
   say(reply: Buffer): void {
     this.outlet.append(reply, 0, reply.length);
+  }
+
+  /** Replies behind the places that there are now are left out (true), or no more. */
+  mute(on: boolean): void {
+    if (on === this.muted) return;
+    this.muted = on;
+    const outlet = on ? NOWHERE : this.home;
+    if (this.front === undefined) this.outlet = outlet;
+    else this.push(new Switch(outlet));
   }
 
   /** The whole reply for a place. */
@@ -132,11 +147,30 @@ export class Replies {
   }
 
   private writePieces(place: Place): void {
+    if (place instanceof Switch) {
+      this.outlet = place.outlet;
+      return;
+    }
     for (const piece of place.pieces!) {
       this.outlet.append(piece, 0, piece.length);
       this.heldBytes -= piece.length;
     }
     place.pieces = undefined;
+  }
+}
+
+/** No reply's place: what is behind it goes to another outlet. It has pieces so that it is looked at. */
+class Switch implements Place {
+  next: Place | undefined = undefined;
+  done = true;
+  held: Slab | undefined = undefined;
+  heldFrom = 0;
+  heldTo = 0;
+  pieces: Buffer[] | undefined = [];
+  readonly outlet: Outlet;
+
+  constructor(outlet: Outlet) {
+    this.outlet = outlet;
   }
 }
 

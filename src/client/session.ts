@@ -27,8 +27,10 @@ export interface Watched {
 export class Session {
   readonly id: number;
   /** As CLIENT LIST shows them: `host:port`, or a path. */
-  readonly address: string;
-  readonly localAddress: string;
+  address: string;
+  localAddress: string;
+  /** Of a unix socket; else empty. */
+  path = '';
   /** Wall clock, ms. */
   readonly createdAt = Date.now();
   /** Of the last command, in the turn's milliseconds. */
@@ -47,6 +49,23 @@ export class Session {
   libVersion = '';
   noEvict = false;
   noTouch = false;
+  /** The database: 0, unless the servers have several in a cluster. */
+  db = 0;
+  /** CLIENT REPLY OFF, and SKIP for the next command. */
+  replyOff = false;
+  skipNext = false;
+  /** MONITOR. */
+  monitoring = false;
+  /** Its next command waits for the end of a CLIENT PAUSE. */
+  postponed = false;
+  /** Waits for a blocking command. */
+  blocked = false;
+  /** Commands queued since MULTI, -1 without one; whether one of them may write, and a watched key has changed. */
+  queued = -1;
+  queuedWrites = false;
+  dirty = false;
+  /** Keys watched. */
+  watching = 0;
   readOnly = false;
   /** What is queued since MULTI. */
   transaction: Transaction | undefined = undefined;
@@ -70,6 +89,12 @@ export class Session {
   endWatch(): void {
     this.watch?.release();
     this.watch = undefined;
+  }
+
+  /** It has come over a unix socket. */
+  overUnix(path: string): void {
+    this.path = path;
+    this.address = this.localAddress = `${path}:0`;
   }
 }
 

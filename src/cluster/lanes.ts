@@ -16,6 +16,10 @@ export interface LaneKey {
   readonly readOnly: boolean;
   /** Which of several equal links, from 0. */
   readonly copy: number;
+  /** The database; 0 where it is left out. */
+  readonly db?: number;
+  /** What they read is not touched (CLIENT NO-TOUCH). */
+  readonly noTouch?: boolean;
 }
 
 export interface Lane extends LaneKey {
@@ -78,13 +82,15 @@ function same(a: LaneKey, b: LaneKey): boolean {
     a.copy === b.copy &&
     a.readOnly === b.readOnly &&
     a.username === b.username &&
-    a.password === b.password
+    a.password === b.password &&
+    (a.db ?? 0) === (b.db ?? 0) &&
+    (a.noTouch ?? false) === (b.noTouch ?? false)
   );
 }
 
 /** What is sent first on a link. */
 export function greetings(key: LaneKey, linkName: string): Greeting[] {
-  const { resp, username, password, readOnly } = key;
+  const { resp, username, password, readOnly, db = 0, noTouch = false } = key;
   const list: Greeting[] = [];
   const add = (onError: Greeting['onError'], ...words: string[]) =>
     list.push({ bytes: command(words.map((word) => Buffer.from(word, 'latin1'))), onError });
@@ -94,6 +100,8 @@ export function greetings(key: LaneKey, linkName: string): Greeting[] {
   if (linkName !== '') add('may', 'CLIENT', 'SETNAME', linkName);
   add('may', 'CLIENT', 'SETINFO', 'LIB-NAME', 'slotless');
   if (readOnly) add('must', 'READONLY');
+  if (db !== 0) add('must', 'SELECT', String(db));
+  if (noTouch) add('may', 'CLIENT', 'NO-TOUCH', 'ON');
   add('ready', 'PING');
   return list;
 }

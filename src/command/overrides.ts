@@ -67,8 +67,7 @@ const ALWAYS: Readonly<Record<string, Override>> = {
   watch: door,
   unwatch: door,
 
-  // The state of a monitor and of WAIT lives in a link of one's own.
-  monitor: pending('MONITOR is'),
+  monitor: door,
   // Blocking only in Valkey's flags. Its answer is about the writes of the link it comes over.
   wait: BLOCKING,
   waitaof: BLOCKING,

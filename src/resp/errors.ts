@@ -49,6 +49,7 @@ export const notInteger = fixed('ERR value is not an integer or out of range');
 export const notFloat = fixed('ERR value is not a valid float');
 export const selectInCluster = fixed('ERR SELECT is not allowed in cluster mode');
 export const dbIndex = fixed('ERR DB index is out of range');
+export const selectRange = fixed('ERR value is out of range, value must between -2147483648 and 2147483647');
 export const invalidCursor = fixed('ERR invalid cursor');
 export const noSuchKey = fixed('ERR no such key');
 export const numberOfKeys = fixed("ERR Number of keys can't be greater than number of args");
@@ -93,6 +94,20 @@ export function clientInfoOption(args: Arguments, index: number): Buffer {
 /** CLIENT SETINFO with a value that would break the lines of CLIENT LIST. */
 export function clientInfoValue(args: Arguments, index: number): Buffer {
   return error(`ERR ${echo(args, index)} cannot contain spaces, newlines or special characters.`);
+}
+
+export const pauseMode = fixed('ERR CLIENT PAUSE mode must be WRITE or ALL');
+export const timeoutNotInteger = fixed('ERR timeout is not an integer or out of range');
+export const timeoutNegative = fixed('ERR timeout is negative');
+export const timeoutRange = fixed('ERR timeout is out of range');
+/** To a monitor, which is a kind of replica to the server. */
+export const replicaKeyspace = fixed("ERR Replica can't interact with the keyspace");
+
+/** networking.c addReplySubcommandSyntaxError: a subcommand's arguments make no sense. */
+export function subcommandSyntax(args: Arguments): Buffer {
+  const container = echo(args, 0).replace(/[a-z]/g, (letter) => letter.toUpperCase());
+  const what = `unknown subcommand or wrong number of arguments for '${echo(args, 1)}'`;
+  return error(`ERR ${what}. Try ${container} HELP.`);
 }
 
 /** CLIENT KILL USER. `name`: one character per byte. */

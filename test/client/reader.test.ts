@@ -48,6 +48,12 @@ class Taker {
     return undefined;
   }
 
+  passOver(): void {}
+
+  listens(): boolean {
+    return false;
+  }
+
   violate(f: Frame): void {
     this.problems.push(f.error);
     this.deaf = true;

@@ -2,7 +2,8 @@
 
 import type { Server } from 'node:net';
 import type { TestContext } from 'node:test';
-import type { Context } from '../../src/client/context.ts';
+import { Attention } from '../../src/client/attention.ts';
+import type { Connection, Context } from '../../src/client/context.ts';
 import { type Door, listen } from '../../src/client/listener.ts';
 import type { ClusterOptions } from '../../src/cluster/cluster.ts';
 import { CommandTable } from '../../src/command/table.ts';
@@ -40,6 +41,7 @@ export async function room(
   const stage = await rig(t, cluster);
   const log: string[] = [];
   let [ids, clients] = [1, 0];
+  const accepted = new Map<number, Connection>();
   const context: Context = {
     config,
     cluster: stage.cluster,
@@ -54,8 +56,18 @@ export async function room(
       runId: 'a'.repeat(40),
       startedAt: Date.now(),
     },
-    clients: new Map(),
-    peers: { clientLines: async () => [], killClients: async () => 0, totals: async () => [] },
+    clients: accepted,
+    peers: {
+      clientLines: async () => [],
+      killClients: async () => 0,
+      totals: async () => [],
+      signal: async () => [],
+    },
+    attention: new Attention(accepted, {
+      worker: 0,
+      outputLimit: config.clientOutputLimit,
+      signal: async () => [],
+    }),
     log: createLog('info', {}, { write: (line) => log.push(line) }),
     user: { username: '', password: '' },
     openToAll: true,

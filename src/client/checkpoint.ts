@@ -1,0 +1,105 @@
+// Stands between a client's reader and its commands while something is to be minded: a pause, a monitor, a
+// reply that is to be left out.
+//
+//   reader --> client                  as a rule
+//   reader --> checkpoint --> client   while one of the three is there
+//
+// So what nobody uses costs nothing. What a checkpoint asks of a command, whether it is one at all, the client asks
+// again; both must know it before the command is executed.
+
+import { type Command, FLAG, ROUTE } from '../command/command.ts';
+import * as errors from '../resp/errors.ts';
+import type { Frame } from '../resp/request.ts';
+import type { Context } from './context.ts';
+import type { Taker } from './reader.ts';
+import type { Replies } from './replies.ts';
+import type { Session } from './session.ts';
+
+/** The client behind it. */
+export interface Guarded extends Taker {
+  readonly context: Context;
+  readonly session: Session;
+  readonly replies: Replies;
+  /** Too much of it is under way, or unread by it. */
+  readonly full: boolean;
+  refuse(command: Command, reply: Buffer): true;
+  look(): void;
+}
+
+/** What a monitor may not do, being a kind of replica to the server. */
+const KEYSPACE = FLAG.write | FLAG.readonly | FLAG.mayReplicate;
+/** Executed at once also between MULTI and EXEC. */
+const AT_ONCE = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
+
+export class Checkpoint implements Taker {
+  private readonly client: Guarded;
+
+  constructor(client: Guarded) {
+    this.client = client;
+  }
+
+  execute(f: Frame): boolean {
+    const { client } = this;
+    const { session } = client;
+    const { attention } = client.context;
+    const command = this.valid(f);
+    if (command !== undefined && attention.postpones(command, session)) {
+      session.postponed = true;
+      return false;
+    }
+    session.postponed = false;
+    const queued = session.queued >= 0 && command !== undefined && !AT_ONCE.has(command.name);
+    const skips = session.skipNext;
+    session.skipNext = false;
+    const looksOnly = session.monitoring && command !== undefined && (command.flags & KEYSPACE) !== 0;
+    const taken = looksOnly
+      ? !client.full && client.refuse(command, errors.replicaKeyspace())
+      : client.execute(f);
+    if (!taken) session.skipNext = skips;
+    if (!taken) return false;
+    if (attention.monitored && !queued && !looksOnly && command !== undefined && isShown(command))
+      attention.show(session, command, f);
+    if (skips) this.skipped();
+    return true;
+  }
+
+  /** While somebody looks on, or waits, a command is kept until it is whole. */
+  uploads(): undefined {
+    return undefined;
+  }
+
+  /** An empty line, too, is what CLIENT REPLY SKIP skips. */
+  passOver(): void {
+    if (!this.client.session.skipNext) return;
+    this.client.session.skipNext = false;
+    this.skipped();
+  }
+
+  /** A client that is paused and leaves is gone, with what it has sent. */
+  listens(kept: number): boolean {
+    const { session, context } = this.client;
+    return session.postponed && kept < context.config.streamAbove;
+  }
+
+  /** The command whose reply was left out is done. */
+  private skipped(): void {
+    const { session, replies } = this.client;
+    if (!session.skipNext && !session.replyOff) replies.mute(false);
+    this.client.look();
+  }
+
+  /** The command, unless the client is told at once that it is none or that it may give none. */
+  private valid(f: Frame): Command | undefined {
+    const { context, session } = this.client;
+    const command = context.table.find(f);
+    if (command === undefined || !command.takes(f.argc)) return undefined;
+    if (command.subcommands !== undefined && f.argc > 1) return undefined;
+    return session.authenticated || (command.flags & FLAG.noAuth) !== 0 ? command : undefined;
+  }
+}
+
+/** Whether a monitor sees it: not what administrators do, nor what is refused. */
+function isShown(command: Command): boolean {
+  if (command.route === ROUTE.refused || command.route === ROUTE.pending) return false;
+  return (command.flags & FLAG.admin) === 0;
+}

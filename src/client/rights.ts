@@ -1,0 +1,23 @@
+// May a client's user give a command that the proxy answers itself? The servers' ACL rules say so. Cold.
+
+import * as errors from '../resp/errors.ts';
+import { Asker, type OnBehalf } from './asker.ts';
+import { parseReply, type SavedArguments } from './saved.ts';
+
+/**
+ * The error for a user whom the servers' ACL rules deny a command; undefined when they allow it. They are asked
+ * with the proxy's own rights; where they can't say, nobody may.
+ */
+export async function denial(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
+  const { username, id } = client.session;
+  const user = username === '' ? 'default' : Buffer.from(username, 'latin1');
+  const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
+  const slot = client.cluster.anySlot(id);
+  const verdict = parseReply(
+    await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'DRYRUN', user, ...words])),
+  );
+  if (String(verdict) === 'OK') return undefined;
+  if (Buffer.isBuffer(verdict))
+    return errors.asServerSaid(`NOPERM ${String(verdict).replace(/^This/, 'this')}`);
+  return errors.asServerSaid(`NOPERM slotless: the proxy's user may not ask ACL DRYRUN: ${verdict}`);
+}
