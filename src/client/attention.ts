@@ -138,7 +138,7 @@ export class Attention {
   show(session: Session, command: Command, args: Arguments): void {
     const micros = Math.round((performance.timeOrigin + performance.now()) * 1000);
     const address = session.path === '' ? session.address : `unix:${session.path}`;
-    const line = shownLine(command, args, micros, session.db, address);
+    const line = shownLine(command.name, args, micros, session.db, address);
     const bytes = Buffer.from(line, 'latin1');
     for (const monitor of this.monitors) monitor.tell(bytes);
     if (this.far.size === 0) return;

@@ -6,17 +6,17 @@
 // is hidden than the server does, never less.
 
 import { type Arguments, equalsIgnoreCase } from './arguments.ts';
-import type { Command } from './command.ts';
 
 const REDACTED = '"(redacted)"';
 
 /**
  * A line with its end, one character per byte.
+ * @param name of the command, in lower case
  * @param micros wall clock
  * @param address as CLIENT LIST has it, or `unix:` and the path
  */
 export function shownLine(
-  command: Command,
+  name: string,
   args: Arguments,
   micros: number,
   db: number,
@@ -24,7 +24,7 @@ export function shownLine(
 ): string {
   const seconds = Math.floor(micros / 1e6);
   let line = `+${seconds}.${String(micros - seconds * 1e6).padStart(6, '0')} [${db} ${address}]`;
-  const hidden = hiddenOf(command.name, args);
+  const hidden = hiddenOf(name, args);
   for (let i = 0; i < args.argc; i++) line += ` ${hidden?.has(i) ? REDACTED : quoted(args, i)}`;
   return `${line}\r\n`;
 }

@@ -147,3 +147,54 @@ test('whatever the order in which replies come, whole or in pieces, they go out 
     { numRuns: 200 },
   );
 });
+
+test('replies behind a point in the order are left out, whenever they come', () => {
+  const { queue, places, answer, piece, text } = replies();
+  queue.mute(true);
+  queue.say(Buffer.from('(never)'));
+  queue.mute(false);
+  const [a, b] = places(2);
+  queue.mute(true);
+  queue.mute(true);
+  const [c, d] = places(2);
+  queue.mute(false);
+  const [e] = places(1);
+  answer(d!, 'd');
+  answer(e!, 'e');
+  piece(c!, 'c1', false);
+  piece(b!, 'b1', false);
+  answer(a!, 'a');
+  piece(b!, 'b2', true);
+  assert.equal(text(), 'ab1b2');
+  piece(c!, 'c2', true);
+  assert.deepEqual([text(), queue.count, queue.heldBytes], ['ab1b2e', 0, 0]);
+  assert.equal(queue.front, undefined);
+});
+
+test('whatever the order of the answers, the replies that are left out are missing and no others', () => {
+  const step = fc.record({ mute: fc.option(fc.boolean()), rank: fc.nat(), inPieces: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+      const { queue, answer, piece, text } = replies();
+      let muted = false;
+      let expected = '';
+      const places = steps.map(({ mute, rank, inPieces }, i) => {
+        if (mute !== null) {
+          queue.mute(mute);
+          muted = mute;
+        }
+        if (!muted) expected += inPieces ? `[${i}]` : `${i},`;
+        const place = new Spoken();
+        queue.push(place);
+        return { place, rank, inPieces, i };
+      });
+      for (const { place, inPieces, i } of places.sort((a, b) => a.rank - b.rank)) {
+        if (inPieces) {
+          piece(place, `[${i}`, false);
+          piece(place, ']', true);
+        } else answer(place, `${i},`);
+      }
+      assert.deepEqual([text(), queue.count, queue.heldBytes], [expected, 0, 0]);
+    }),
+  );
+});
