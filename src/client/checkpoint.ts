@@ -59,7 +59,8 @@ export class Checkpoint implements Taker {
     if (!taken) return false;
     if (attention.monitored && !queued && !looksOnly && command !== undefined && isShown(command))
       attention.show(session, command, f);
-    if (skips) this.skipped();
+    if (session.skipNext) client.replies.mute(true);
+    else if (skips) this.skipped();
     return true;
   }
 
@@ -84,7 +85,7 @@ export class Checkpoint implements Taker {
   /** The command whose reply was left out is done. */
   private skipped(): void {
     const { session, replies } = this.client;
-    if (!session.skipNext && !session.replyOff) replies.mute(false);
+    if (!session.replyOff) replies.mute(false);
     this.client.look();
   }
 

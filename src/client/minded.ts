@@ -50,12 +50,13 @@ function reply(client: Client, command: Command, f: Frame): boolean {
   }
   const off = equalsIgnoreCase(f, 2, 'off');
   if (!off && !equalsIgnoreCase(f, 2, 'skip')) return client.refuse(command, errors.syntax());
-  replies.mute(true);
   if (off) session.replyOff = true;
   else if (!session.replyOff) {
     session.skipNext = true;
     client.look();
   }
+  // To who looks on a SKIP is still shown: the checkpoint sees to it.
+  if (off || !session.monitoring) replies.mute(true);
   return client.say(command, NOTHING);
 }
 
