@@ -16,12 +16,15 @@ test('equal keys share a lane, and any difference makes another', () => {
   const one = lanes.enter(laneKey());
   assert.equal(lanes.enter(laneKey()), one);
   assert.equal(one.users, 2);
+  assert.equal(lanes.enter(laneKey({ db: 0, noTouch: false })), one);
   const others: Partial<LaneKey>[] = [
     { resp: 3 },
     { username: 'u' },
     { password: 'p' },
     { readOnly: true },
     { copy: 1 },
+    { db: 1 },
+    { noTouch: true },
     { username: 'u', password: 'p' },
   ];
   const all = [one, ...others.map((key) => lanes.enter(laneKey(key)))];
@@ -91,6 +94,12 @@ test('a link logs in first, speaks the protocol it is for, and asks last whether
     'may CLIENT SETNAME name',
     info,
     'must READONLY',
+    'ready PING',
+  ]);
+  assert.deepEqual(words({ db: 7, noTouch: true }, ''), [
+    info,
+    'must SELECT 7',
+    'may CLIENT NO-TOUCH ON',
     'ready PING',
   ]);
 });
