@@ -75,10 +75,12 @@ export class Attention {
   // ---- CLIENT PAUSE
 
   /** True when a client's command has to wait for the end of a pause. */
-  postpones(command: Command, { monitoring, queuedWrites }: Session): boolean {
+  postpones(command: Command, { monitoring, transaction }: Session): boolean {
     // Who looks on is never paused (a server takes it for a replica). UNPAUSE would else come too late by its nature.
     if (this.until === 0 || monitoring || command.name === 'client|unpause') return false;
-    return this.all || (command.flags & WRITES) !== 0 || (queuedWrites && command.name === 'exec');
+    return (
+      this.all || (command.flags & WRITES) !== 0 || (command.name === 'exec' && transaction?.reads === false)
+    );
   }
 
   /** Pauses the clients of all workers. */

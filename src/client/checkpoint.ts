@@ -20,6 +20,8 @@ export interface Guarded extends Taker {
   readonly context: Context;
   readonly session: Session;
   readonly replies: Replies;
+  /** A command is being worked out. */
+  readonly busy: boolean;
   /** Too much of it is under way, or unread by it. */
   readonly full: boolean;
   refuse(command: Command, reply: Buffer): true;
@@ -57,7 +59,9 @@ export class Checkpoint implements Taker {
       : client.execute(f);
     if (!taken) session.skipNext = skips;
     if (!taken) return false;
-    if (attention.monitored && !queued && !looksOnly && command !== undefined && isShown(command))
+    // An EXEC that is being worked out is shown behind the commands of its transaction.
+    const later = command?.name === 'exec' && client.busy;
+    if (attention.monitored && !queued && !looksOnly && !later && command !== undefined && isShown(command))
       attention.show(session, command, f);
     if (session.skipNext) client.replies.mute(true);
     else if (skips) this.skipped();
@@ -100,7 +104,7 @@ export class Checkpoint implements Taker {
 }
 
 /** Whether a monitor sees it: not what administrators do, nor what is refused. */
-function isShown(command: Command): boolean {
+export function isShown(command: Command): boolean {
   if (command.route === ROUTE.refused || command.route === ROUTE.pending) return false;
   return (command.flags & FLAG.admin) === 0;
 }

@@ -261,7 +261,6 @@ function flagsOf(session: Session): string {
     [session.monitoring, 'O'],
     [session.queued >= 0, 'x'],
     [session.blocked || session.postponed, 'b'],
-    [session.dirty, 'd'],
     [session.path !== '', 'U'],
     [session.readOnly, 'r'],
     [session.noEvict, 'e'],

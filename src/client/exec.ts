@@ -20,6 +20,7 @@ import * as errors from '../resp/errors.ts';
 import { skip } from '../resp/reply.ts';
 import { COMMAND, Frame, frame } from '../resp/request.ts';
 import { array, EMPTY_ARRAY, nilArray } from '../resp/write.ts';
+import { isShown } from './checkpoint.ts';
 import type { Client } from './client.ts';
 import { onlyReads } from './request.ts';
 import { Run } from './run.ts';
@@ -122,6 +123,7 @@ class Conclusion {
       if (where === EVERYWHERE && i < first) this.results[i] = await this.alone(i);
     const failure = watch === undefined ? await this.sendRuns() : await this.guarded(watch);
     if (failure !== undefined) return failure;
+    show(this.client, this.transaction);
     tally(this.client, entries);
     for (const [i] of entries.entries()) this.results[i] ??= await this.alone(i);
     return entries.length === 0 ? EMPTY_ARRAY : array(this.results);
@@ -241,14 +243,26 @@ class Conclusion {
   }
 
   private frameOf(entry: number): Frame {
-    const { entries, bytes } = this.transaction;
-    const { from, to } = entries[entry]!;
-    const f = new Frame();
-    f.reset(from);
-    const status = frame(f, bytes, to, this.client.context.config.limits, true);
-    if (status !== COMMAND) throw new Error('a queued command is not whole');
-    return f;
+    return frameOf(this.client, this.transaction, entry);
   }
+}
+
+/** Shows the commands of a transaction to those who look on. */
+export function show(client: Client, transaction: Transaction): void {
+  const { attention } = client.context;
+  if (!attention.monitored) return;
+  transaction.entries.forEach(({ command }, i) => {
+    if (isShown(command)) attention.show(client.session, command, frameOf(client, transaction, i));
+  });
+}
+
+function frameOf(client: Client, { entries, bytes }: Transaction, entry: number): Frame {
+  const { from, to } = entries[entry]!;
+  const f = new Frame();
+  f.reset(from);
+  if (frame(f, bytes, to, client.context.config.limits, true) !== COMMAND)
+    throw new Error('a queued command is not whole');
+  return f;
 }
 
 function bytesOf({ pieces }: SlotRun): Buffer {

@@ -11,7 +11,7 @@ import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { EMPTY_ARRAY, OK, QUEUED } from '../resp/write.ts';
 import type { Client } from './client.ts';
-import { conclude, tally } from './exec.ts';
+import { conclude, show, tally } from './exec.ts';
 import type { Handler } from './handler.ts';
 import { Run } from './run.ts';
 import { SavedArguments } from './saved.ts';
@@ -29,6 +29,9 @@ export function queue(client: Client, transaction: Transaction, command: Command
   if ((command.flags & FLAG.noMulti) !== 0) return client.refuse(command, errors.notInMulti());
   if (AT_ONCE.has(command.name)) return false;
   if (command.route === ROUTE.pending || command.route === ROUTE.refused) return false;
+  // Its replies are the elements of one reply.
+  if (command.name === 'client|reply')
+    return client.refuse(command, errors.unsupported(command.name, 'not in a transaction'));
   if (transaction.spoiled) return client.say(undefined, QUEUED);
   const where = placeOf(command, f);
   if (where === UNKNOWN)
@@ -56,8 +59,8 @@ export const TRANSACTION_COMMANDS: Readonly<Record<string, Handler>> = {
     return client.workOut(command, () => mayTransact(client, command));
   },
 
-  exec: (client, command) => {
-    const { session, cluster } = client;
+  exec: (client, command, f) => {
+    const { session, cluster, context } = client;
     const { transaction, watch } = session;
     if (transaction === undefined) return client.say(command, errors.execWithoutMulti());
     if (transaction.spoiled) {
@@ -67,7 +70,14 @@ export const TRANSACTION_COMMANDS: Readonly<Record<string, Handler>> = {
     const { entries, slot, simple } = transaction;
     if (watch !== undefined || !simple) {
       session.transaction = session.watch = undefined;
-      if (client.workOut(command, () => conclude(client, command, transaction, watch))) return true;
+      const args = new SavedArguments(f);
+      const work = async () => {
+        const reply = await conclude(client, command, transaction, watch);
+        // Behind the commands of the transaction, as a server shows it.
+        if (context.attention.monitored) context.attention.show(session, command, args);
+        return reply;
+      };
+      if (client.workOut(command, work)) return true;
       session.transaction = transaction;
       session.watch = watch;
       return false;
@@ -81,6 +91,7 @@ export const TRANSACTION_COMMANDS: Readonly<Record<string, Handler>> = {
       transaction.close();
       run.start(transaction.bytes, 0, transaction.length);
       tally(client, entries);
+      show(client, transaction);
       transaction.forget();
     } else client.say(command, EMPTY_ARRAY);
     session.transaction = undefined;
@@ -99,7 +110,7 @@ export const TRANSACTION_COMMANDS: Readonly<Record<string, Handler>> = {
     const slot = slotOfKeys(command, f);
     if (slot === CROSS || (session.watch !== undefined && session.watch.slot !== slot))
       return client.say(command, errors.crossSlotTransaction());
-    const { request } = new SavedArguments(f);
+    const request = new SavedArguments(f);
     return client.workOut(command, async () => {
       if (session.watch !== undefined) return session.watch.more(request, OK);
       const begun = await Watch.begin(client, slot, request);

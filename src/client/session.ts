@@ -3,13 +3,16 @@
 import type { Socket } from 'node:net';
 import type { Lane } from '../cluster/lanes.ts';
 import type { Command } from '../command/command.ts';
+import type { SavedArguments } from './saved.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Keys that a node watches for this client, all of one slot: see watch.ts. */
 export interface Watched {
   readonly slot: number;
+  /** How many they are. */
+  readonly keys: number;
   /** Watches more keys of the slot. Resolves with the reply for the client, `ok` when it is done. */
-  more(request: Buffer, ok: Buffer): Promise<Buffer>;
+  more(request: SavedArguments, ok: Buffer): Promise<Buffer>;
   /** True as long as the node remembers what is watched, for a client on `lane`. */
   holds(lane: Lane): boolean;
   /**
@@ -60,12 +63,6 @@ export class Session {
   postponed = false;
   /** Waits for a blocking command. */
   blocked = false;
-  /** Commands queued since MULTI, -1 without one; whether one of them may write, and a watched key has changed. */
-  queued = -1;
-  queuedWrites = false;
-  dirty = false;
-  /** Keys watched. */
-  watching = 0;
   readOnly = false;
   /** What is queued since MULTI. */
   transaction: Transaction | undefined = undefined;
@@ -78,6 +75,16 @@ export class Session {
     this.activeAt = now;
     this.address = addressText(socket.remoteAddress, socket.remotePort);
     this.localAddress = addressText(socket.localAddress, socket.localPort);
+  }
+
+  /** Commands queued since MULTI, -1 without one. */
+  get queued(): number {
+    return this.transaction?.entries.length ?? -1;
+  }
+
+  /** Keys watched. */
+  get watching(): number {
+    return this.watch?.keys ?? 0;
   }
 
   /** Forgets what is queued since MULTI, and what was watched for it. */

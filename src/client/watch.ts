@@ -15,6 +15,7 @@ import type { Context } from './context.ts';
 import { ASKING, askOwner, type Owner, SWALLOW } from './owner.ts';
 import type { Downstream } from './request.ts';
 import { Before, discardedBy, leavesOpen } from './run.ts';
+import type { SavedArguments } from './saved.ts';
 import type { Watched } from './session.ts';
 
 const MINUS = 45;
@@ -29,6 +30,7 @@ export class Watch implements Watched {
   private readonly asking: boolean;
   private readonly connection: number;
   private moved = false;
+  private readonly names = new Set<string>();
 
   private constructor(lane: Lane, slot: number, { node, link, asking }: Owner) {
     this.slot = slot;
@@ -43,23 +45,26 @@ export class Watch implements Watched {
   static async begin(
     client: Downstream & { readonly context: Context },
     slot: number,
-    request: Buffer,
+    request: SavedArguments,
   ): Promise<Watch | Buffer> {
-    const owner = await askOwner(client, slot, request, () => !client.closed);
+    const owner = await askOwner(client, slot, request.request, () => !client.closed);
     if (Buffer.isBuffer(owner)) return owner;
     const watch = new Watch(client.lane, slot, owner);
-    if (owner.reply[0] === PLUS && !client.closed) return watch;
+    if (owner.reply[0] === PLUS && !client.closed) return watch.note(request);
     watch.release();
     return owner.reply;
   }
 
-  async more(request: Buffer, ok: Buffer): Promise<Buffer> {
+  async more(request: SavedArguments, ok: Buffer): Promise<Buffer> {
     if (!this.holds(this.lane)) return ok;
     this.beforeKeys();
-    const reply = await askOnce(this.link, request);
+    const reply = await askOnce(this.link, request.request);
     const kind = reply[0] === MINUS ? redirectOf(reply, 0, reply.length) : NONE;
     // What was watched before has moved meanwhile.
-    if (kind === NONE) return reply;
+    if (kind === NONE) {
+      if (reply[0] === PLUS) this.note(request);
+      return reply;
+    }
     this.moved = true;
     return ok;
   }
@@ -96,6 +101,15 @@ export class Watch implements Watched {
 
   abandon(): void {
     this.node.discard(this.link);
+  }
+
+  get keys(): number {
+    return this.names.size;
+  }
+
+  private note(request: SavedArguments): this {
+    for (let i = 1; i < request.argc; i++) this.names.add(request.text(i));
+    return this;
   }
 
   private beforeKeys(): void {

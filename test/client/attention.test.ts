@@ -11,9 +11,13 @@ interface Fake extends Attentive {
   closed: boolean;
 }
 
+function sessionOf(more: object): Session {
+  return { monitoring: false, db: 0, path: '', address: '1.2.3.4:5', ...more } as unknown as Session;
+}
+
 function client(): Fake {
   return {
-    session: { monitoring: false, queuedWrites: false, db: 0, path: '', address: '1.2.3.4:5' } as Session,
+    session: sessionOf({}),
     looks: 0,
     lines: [],
     closed: false,
@@ -112,8 +116,8 @@ test('who looks on is not paused, EXEC of writes is', async () => {
   const { attention, one } = workers(1).all[0]!;
   await attention.pause(Date.now() + 1e6, false);
   const exec = command('exec', 0);
-  assert.equal(attention.postpones(exec, one.session), false);
-  assert.equal(attention.postpones(exec, { ...one.session, queuedWrites: true } as Session), true);
+  assert.equal(attention.postpones(exec, sessionOf({ transaction: { reads: true } })), false);
+  assert.equal(attention.postpones(exec, sessionOf({ transaction: { reads: false } })), true);
   assert.equal(attention.postpones(SET, { ...one.session, monitoring: true } as Session), false);
   await attention.unpause();
 });

@@ -153,7 +153,6 @@ for (const server of await availableServers()) {
         [['XREAD', 'BLOCK', '0', 'STREAMS', 's', '0'], /'xread' is not supported: blocking commands/],
         [['SUBSCRIBE', 'c'], /'subscribe' is not supported: pub\/sub/],
         [['PUBLISH', 'c', 'm'], /'publish' is not supported: pub\/sub/],
-        [['MONITOR'], /'monitor' is not supported: MONITOR/],
         [['SHUTDOWN'], /'shutdown' is refused; the setting 'allow'/],
       ];
       for (const [command, text] of refused) {

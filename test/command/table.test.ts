@@ -24,10 +24,12 @@ const ROUTES: Readonly<Record<keyof typeof ROUTE, string>> = {
   allShards: 'dbsize flushall flushdb keys function|load script|exists script|kill bgsave save lastsave',
   allNodes:
     'config|set config|rewrite config|resetstat acl|setuser acl|load script|load slowlog|reset slowlog|len',
-  door: 'ping echo quit reset hello auth select readonly asking role time client client|id client|kill cluster|info multi exec discard watch unwatch',
+  door:
+    'ping echo quit reset hello auth select readonly asking role time client client|id client|kill cluster|info ' +
+    'multi exec discard watch unwatch monitor',
   scan: 'scan',
   special: 'info randomkey latency|latest latency|histogram memory|stats function|stats slowlog|get',
-  pending: 'monitor subscribe ssubscribe publish spublish blpop bzmpop wait waitaof pubsub|numsub',
+  pending: 'subscribe ssubscribe publish spublish blpop bzmpop wait waitaof pubsub|numsub',
   refused:
     'shutdown replicaof failover debug migrate move swapdb sync psync restore-asking cluster|meet script|debug',
 };
@@ -159,8 +161,8 @@ test('the setting allow lifts a refusal, for a command, a subcommand or a whole 
     assert.equal(routeName(table.byName('cluster|failover')), 'anyShard');
     assert.equal(routeName(table.byName('script|debug')), 'anyShard');
     assert.equal(routeName(table.byName('migrate')), 'refused');
-    assert.equal(routeName(CommandTable.parse(reply, ['migrate', 'monitor']).byName('migrate')), 'oneSlot');
-    assert.equal(routeName(CommandTable.parse(reply, ['monitor']).byName('monitor')), 'pending');
+    assert.equal(routeName(CommandTable.parse(reply, ['migrate', 'subscribe']).byName('migrate')), 'oneSlot');
+    assert.equal(routeName(CommandTable.parse(reply, ['subscribe']).byName('subscribe')), 'pending');
   }
 });
 
