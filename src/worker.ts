@@ -7,6 +7,7 @@ import { Attention, type Signal } from './client/attention.ts';
 import { clientLine, matches } from './client/clients.ts';
 import type { ClientFilter, Connection, Context, Peers, ServerFacts } from './client/context.ts';
 import { type Door, listen } from './client/listener.ts';
+import { Scripts } from './client/repertoire.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { Topology } from './cluster/topology.ts';
 import { Turn } from './cluster/turn.ts';
@@ -51,6 +52,8 @@ export type Inquiry =
   | { readonly about: 'clients' }
   | { readonly about: 'totals' }
   | { readonly about: 'signal'; readonly signal: Signal }
+  | { readonly about: 'script'; readonly sha: string }
+  | { readonly about: 'forget scripts' }
   | { readonly about: 'kill'; readonly filter: ClientFilter };
 
 const DRAIN_POLL = 20;
@@ -103,6 +106,7 @@ class Worker implements Peers {
         outputLimit: config.clientOutputLimit,
         signal: (signal) => this.signal(signal),
       }),
+      repertoire: new Scripts(config, cluster, this),
       log,
       user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
       openToAll: config.clientAuth === 'proxy' || !start.server.authRequired,
@@ -155,6 +159,15 @@ class Worker implements Peers {
     return this.inquire({ about: 'signal', signal });
   }
 
+  async findScript(sha: string): Promise<Buffer | undefined> {
+    const found = (await this.inquire({ about: 'script', sha })).find((text) => text instanceof Uint8Array);
+    return found === undefined ? undefined : Buffer.from(found);
+  }
+
+  async forgetScripts(): Promise<void> {
+    await this.inquire({ about: 'forget scripts' });
+  }
+
   private inquire(what: Inquiry): Promise<unknown[]> {
     const id = this.asked++;
     return new Promise((resolve) => {
@@ -187,6 +200,8 @@ class Worker implements Peers {
     const clients = [...context.clients.values()];
     if (what.about === 'signal') return context.attention.hear(what.signal);
     if (what.about === 'totals') return [...context.counters.totals];
+    if (what.about === 'script') return context.repertoire.sourceOf(what.sha);
+    if (what.about === 'forget scripts') return context.repertoire.forgetAll();
     if (what.about === 'clients') return clients.map((client) => clientLine(client, context.turn.tick()));
     const named = clients.filter((client) => matches(client, what.filter));
     for (const client of named) client.close();

@@ -13,6 +13,12 @@ import { Question } from './request.ts';
 import { parseReply } from './saved.ts';
 import type { Session } from './session.ts';
 
+/** Where is asked. */
+export interface Room {
+  readonly cluster: Cluster;
+  readonly context: Pick<Context, 'config'>;
+}
+
 /** For whom is asked. */
 export interface OnBehalf {
   readonly cluster: Cluster;
@@ -36,7 +42,7 @@ export class Asker implements Caller {
   }
 
   /** Runs `work` with questions that have the proxy's rights: about the cluster, and not about the data. */
-  static asProxy<T>(client: OnBehalf, work: (asker: Asker) => Promise<T>): Promise<T> {
+  static asProxy<T>(client: Room, work: (asker: Asker) => Promise<T>): Promise<T> {
     const { username, password } = client.context.config;
     return Asker.as(
       client,
@@ -50,7 +56,7 @@ export class Asker implements Caller {
   }
 
   private static async as<T>(
-    client: OnBehalf,
+    client: Room,
     user: { readonly username: string; readonly password: string; readonly db: number },
     work: (asker: Asker) => Promise<T>,
   ): Promise<T> {

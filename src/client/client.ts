@@ -9,7 +9,7 @@ import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
 import { elapsed, type Flushable } from '../cluster/turn.ts';
-import { type Command, FLAG, ROUTE } from '../command/command.ts';
+import { type Command, FLAG, ROUTE, SCRIPT } from '../command/command.ts';
 import { dispatch, severalKeys, singleKey } from '../dispatch.ts';
 import type { Area } from '../resp/copy.ts';
 import * as errors from '../resp/errors.ts';
@@ -18,7 +18,7 @@ import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { ServerError } from './asker.ts';
 import { Checkpoint } from './checkpoint.ts';
-import type { Connection, Context } from './context.ts';
+import type { Connection, Context, Repertoire } from './context.ts';
 import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
 import { Reader, type Sink } from './reader.ts';
@@ -96,6 +96,10 @@ export class Client implements Sink, Connection, Flushable {
 
   get lane(): Lane {
     return this.session.lane;
+  }
+
+  get repertoire(): Repertoire {
+    return this.context.repertoire;
   }
 
   // ---- what comes in
@@ -181,7 +185,10 @@ export class Client implements Sink, Connection, Flushable {
     if (session.transaction !== undefined && this.routes.queue(this, session.transaction, command, f))
       return true;
     const where = dispatch(command, f);
-    if (where >= 0) return this.toSlot(command, f, where, severalKeys(command, f));
+    if (where >= 0) {
+      if (singleKey(command)) return this.toSlot(command, f, where, false);
+      if (command.script === SCRIPT.none) return this.toSlot(command, f, where, severalKeys(command, f));
+    }
     return this.routes.elsewhere(this, command, f, where);
   }
 

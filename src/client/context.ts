@@ -1,12 +1,16 @@
 // What all clients of one worker share.
 
 import type { Cluster } from '../cluster/cluster.ts';
+import type { Lane } from '../cluster/lanes.ts';
+import type { Node } from '../cluster/node.ts';
 import type { Turn } from '../cluster/turn.ts';
 import type { CommandTable } from '../command/table.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Counters } from '../telemetry/counters.ts';
 import type { Attention, Attentive, Signal } from './attention.ts';
+import type { Equipment } from './request.ts';
+import type { Script } from './sources.ts';
 
 /** What is known of the servers behind the proxy, as one server would say it of itself. */
 export interface ServerFacts {
@@ -46,6 +50,32 @@ export interface Peers {
   totals(): Promise<number[][]>;
   /** Tells them what their clients have to mind; resolves when all have heard. */
   signal(signal: Signal): Promise<unknown>;
+  /** The text of a script that one of them knows, by its SHA1 in lower case. */
+  findScript(sha: string): Promise<Buffer | undefined>;
+  /** They forget all scripts. */
+  forgetScripts(): Promise<void>;
+}
+
+/** The scripts that are known, and what nodes have of them: see repertoire.ts. SHA1s in lower case. */
+export interface Repertoire extends Equipment {
+  /** Remembers a script's text, `bytes[from..to)`; its SHA1. */
+  learn(bytes: Buffer, from: number, to: number): string;
+  /** A script's text as far as this worker knows it. */
+  sourceOf(sha: string): Buffer | undefined;
+  /** A script that this worker or another knows. */
+  find(sha: string): Promise<Script | undefined>;
+  /** Loads a script at a node, with the proxy's own rights; whether that was done. */
+  load(node: Node, script: Script): Promise<boolean>;
+  /**
+   * Makes the node of a link ready for a call that is about to be sent there.
+   * @param kind one of SCRIPT @param name a SHA1 in any case, or a function's name
+   * @returns what the call has to wait for, if anything; it always resolves
+   */
+  prepare(kind: number, name: string, node: Node, lane: Lane): Promise<unknown> | undefined;
+  /** SCRIPT FLUSH: this worker forgets all scripts, and what nodes are known to have of them. */
+  forgetAll(): void;
+  /** All workers do. */
+  forgetEverywhere(): Promise<void>;
 }
 
 /** CLIENT KILL and CLIENT LIST: every field that is set must match. */
@@ -71,6 +101,7 @@ export interface Context {
   readonly clients: Map<number, Connection>;
   readonly peers: Peers;
   readonly attention: Attention;
+  readonly repertoire: Repertoire;
   readonly log: Log;
   /** As whom a client's commands run before it has logged in. */
   readonly user: { readonly username: string; readonly password: string };

@@ -10,9 +10,11 @@ import { array, bulk, bulkString, EMPTY_ARRAY, integer, OK, PONG, RESET } from '
 import { authenticate, hello } from './auth.ts';
 import type { Client } from './client.ts';
 import { CLIENT_COMMANDS } from './clients.ts';
+import { FUNCTION_COMMANDS } from './functions.ts';
 import type { Handler } from './handler.ts';
 import { MINDED_COMMANDS } from './minded.ts';
 import { TRANSACTION_COMMANDS } from './multi.ts';
+import { SCRIPT_COMMANDS } from './scripts.ts';
 import { select } from './select.ts';
 import { SERVER_COMMANDS } from './server.ts';
 import { CLUSTER_COMMANDS } from './view.ts';
@@ -59,6 +61,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...MINDED_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...SERVER_COMMANDS,
+  ...SCRIPT_COMMANDS,
+  ...FUNCTION_COMMANDS,
 };
 
 /** Answers a command of the door. False: not yet. */

@@ -138,6 +138,18 @@ export class Order {
   }
 }
 
+/** True when a command that must come after this one has been sent on its slot, whatever has become of it. */
+export function isFollowed(request: Request): boolean {
+  for (let place = request.next; place !== undefined; place = place.next) {
+    const wide = place instanceof Gathered && place.wide;
+    for (const call of callsOf(place)) {
+      if (!wide && call.slot !== request.slot) continue;
+      if (call.node !== undefined && !(call.reads && request.reads)) return true;
+    }
+  }
+  return false;
+}
+
 function callsOf(place: Place): readonly Call[] {
   if (place instanceof Request) return [place];
   return place instanceof Gathered ? place.parts : [];

@@ -7,14 +7,22 @@ import { Call, type Caller, FIXED } from '../cluster/call.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
-import { FLAG } from '../command/command.ts';
+import { FLAG, SCRIPT } from '../command/command.ts';
 import type { Area } from '../resp/copy.ts';
 import type { Piece, Place, Replies } from './replies.ts';
+
+/** What sees to it that nodes have the scripts and functions that are called: see repertoire.ts. */
+export interface Equipment {
+  /** As Call.ready and Call.lacks, for a command with one of SCRIPT. */
+  ready(request: Request, node: Node): boolean;
+  lacks(request: Request, bytes: Buffer, from: number, to: number): boolean;
+}
 
 /** The client's side of a command: what takes its replies. */
 export interface Downstream extends Caller {
   readonly closed: boolean;
   readonly replies: Replies;
+  readonly repertoire: Equipment;
   /** The whole reply for a place. `since` in `turn.micros`. */
   answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void;
   /** The whole reply for the place in front: a head and what lies in several areas. */
@@ -49,7 +57,7 @@ export class Request extends Call implements Place {
   pieces: Buffer[] | undefined = undefined;
 
   declare readonly caller: Downstream;
-  private readonly command: Command;
+  readonly command: Command;
 
   constructor(
     client: Downstream,
@@ -60,6 +68,14 @@ export class Request extends Call implements Place {
   ) {
     super(client, slot, reads, loose);
     this.command = command;
+  }
+
+  protected override ready(node: Node): boolean {
+    return this.command.script === SCRIPT.none || this.caller.repertoire.ready(this, node);
+  }
+
+  protected override lacks(bytes: Buffer, from: number, to: number): boolean {
+    return this.command.script !== SCRIPT.none && this.caller.repertoire.lacks(this, bytes, from, to);
   }
 
   protected override answer(bytes: Buffer, from: number, to: number): void {

@@ -1,6 +1,6 @@
 // Where a command goes that goes to no one slot: by what dispatch has decided.
 
-import type { Command } from '../command/command.ts';
+import { type Command, SCRIPT } from '../command/command.ts';
 import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, SPLIT } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
@@ -8,10 +8,13 @@ import type { Client, Routes } from './client.ts';
 import { atTheDoor } from './door.ts';
 import { askKeys, fanOut, splitBySlot } from './fanout.ts';
 import { queue } from './multi.ts';
+import { runScript } from './scripts.ts';
 
 export const routes: Routes = { elsewhere, queue };
 
 function elsewhere(client: Client, command: Command, f: Frame, where: number): boolean {
+  if (command.script !== SCRIPT.none && (where >= 0 || where === ANY))
+    return runScript(client, command, f, where);
   switch (where) {
     case ANY:
       return client.toSlot(command, f, client.cluster.anySlot(client.session.id), false);

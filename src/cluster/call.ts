@@ -41,6 +41,7 @@ export const FIXED = -1;
 const IMMEDIATE = 3;
 
 const MINUS = 45;
+const LF = 10;
 const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
 /** Calls are numbered as they are made; the numbers go round, and two that are under way are never half a round apart. */
 const SEQUENCE_MASK = 0x3fffffff;
@@ -95,6 +96,16 @@ export abstract class Call implements Pending, Waiting {
   /** A long reply broke off in the middle. */
   protected abstract answerBroken(reason: string): void;
 
+  /** Whether the node has all that the call needs; false: that is being seen to, ask again. Whoever is told true sends. */
+  protected ready(_node: Node): boolean {
+    return true;
+  }
+
+  /** An error that asks nothing of the road. True: the call is under way again, by `mend`. */
+  protected lacks(_bytes: Buffer, _from: number, _to: number): boolean {
+    return false;
+  }
+
   /** Sends it to the owner of its slot. */
   start(bytes: Buffer, from: number, to: number): void {
     const { cluster, lane } = this.caller;
@@ -115,6 +126,38 @@ export abstract class Call implements Pending, Waiting {
   /** Puts its bytes on a link; they are the last ones of the slab. */
   protected sendOn(link: Link, bytes: Buffer, from: number, to: number): Slab {
     return link.send(this, bytes, from, to);
+  }
+
+  /** The same, when `before` has settled, which it must. Until then it holds back what comes behind it. */
+  startAfter(before: Promise<unknown>, bytes: Buffer, from: number, to: number): void {
+    this.keep(bytes, from, to);
+    this.caller.callLoose(this);
+    before.then(() => this.sendAgain());
+  }
+
+  /**
+   * The node has not executed it for want of something. When `mended` is true it is sent again, else the error,
+   * of which a copy is kept, is its answer. False: it has been sent often enough.
+   */
+  mend(mended: Promise<boolean>, bytes: Buffer, from: number, to: number): boolean {
+    if (++this.troubled().redirects > this.caller.cluster.options.redirects) return false;
+    const error = Buffer.from(bytes.subarray(from, to));
+    this.node = undefined;
+    this.caller.callLoose(this);
+    mended.then((good) => (good ? this.sendAgain() : this.end(error)));
+    return true;
+  }
+
+  /** Argument `i` of the command, a view of its bytes. Only while it is under way. Cold. */
+  argument(i: number): Buffer {
+    const { bytes } = this.request!;
+    let at = bytes.indexOf(LF, this.requestFrom) + 1;
+    for (let left = i; ; left--) {
+      const line = bytes.indexOf(LF, at) + 1;
+      const end = line + Number(bytes.toString('latin1', at + 1, line - 2));
+      if (left === 0) return bytes.subarray(line, end);
+      at = end + 2;
+    }
   }
 
   /** Sends it to one node, whatever slots that has. */
@@ -171,9 +214,13 @@ export abstract class Call implements Pending, Waiting {
   sendFromGate(): boolean {
     const { cluster } = this.caller;
     const node = cluster.ownerOf(this.slot);
-    if (node === undefined) return false;
+    if (node === undefined || cluster.gates.holdsBack(this) || !this.ready(node)) return false;
     this.sendTo(node, false);
     return true;
+  }
+
+  private sendAgain(): void {
+    if (!this.sendFromGate()) this.hold();
   }
 
   set atGate(at: boolean) {
@@ -251,9 +298,9 @@ export abstract class Call implements Pending, Waiting {
   protected bounce(bytes: Buffer, from: number, to: number): boolean {
     if (this.slot === FIXED) return false;
     const kind = redirectOf(bytes, from, to);
-    if (kind === NONE) return false;
     const { cluster } = this.caller;
     if (elapsed(this.since, cluster.turn.micros) > cluster.options.requestTimeout * 1000) return false;
+    if (kind === NONE) return this.lacks(bytes, from, to);
     if (kind === MOVED || kind === ASK) return this.follow(kind, bytes, from, to);
     this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
     cluster.counters.totals[TOTAL.redirectsOther]! += 1;
@@ -282,7 +329,11 @@ export abstract class Call implements Pending, Waiting {
     this.caller.callLoose(this);
     const node =
       kind === MOVED ? cluster.moved(target.slot, host, target.port) : cluster.nodeAt(host, target.port);
-    if ((this.troubled().redirects > IMMEDIATE && kind === MOVED) || cluster.gates.holdsBack(this)) {
+    if (
+      (this.troubled().redirects > IMMEDIATE && kind === MOVED) ||
+      cluster.gates.holdsBack(this) ||
+      !this.ready(node)
+    ) {
       this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
       this.hold();
     } else this.sendTo(node, kind === ASK);

@@ -61,6 +61,15 @@ export interface Greeting {
   readonly onError: 'must' | 'may' | 'ready';
 }
 
+/** What the node is known to have. Forgotten with the connection: behind the next one may be another process. */
+export interface Known {
+  /** From before a SCRIPT FLUSH or after it. */
+  readonly era: number;
+  /** SHA1s in lower case. */
+  readonly scripts: Set<string>;
+  readonly functions: Set<string>;
+}
+
 export const IDLE = 0;
 export const CONNECTING = 1;
 export const GREETING = 2;
@@ -78,6 +87,8 @@ export class Link implements Flushable, Receiving {
   /** How many connections it has had: what the node remembers of one it has forgotten with the next. */
   connections = 0;
   readonly options: LinkOptions;
+  /** For the client's side. */
+  known: Known | undefined = undefined;
 
   private readonly owner: LinkOwner;
   private readonly turn: Turn;
@@ -349,6 +360,7 @@ export class Link implements Flushable, Receiving {
   private drop(reason: string): void {
     const socket = this.socket;
     this.socket = undefined;
+    this.known = undefined;
     socket?.destroy();
     const { ring, mask, head, flushed, tail } = this;
     const { streaming } = this.receiver;

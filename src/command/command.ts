@@ -114,6 +114,18 @@ export interface KeySpec {
 /** Commands whose key specs say less than the server knows; keys.ts has a finder by hand for each. */
 export const HAND = { none: 0, sort: 1, sortRo: 2, geoRadius: 3, migrate: 4, xread: 5 } as const;
 
+/** What a command runs: nothing, the script whose text or SHA1 it brings, or a function. */
+export const SCRIPT = { none: 0, source: 1, sha: 2, function: 3 } as const;
+
+const SCRIPTS: ReadonlyMap<string, number> = new Map([
+  ['eval', SCRIPT.source],
+  ['eval_ro', SCRIPT.source],
+  ['evalsha', SCRIPT.sha],
+  ['evalsha_ro', SCRIPT.sha],
+  ['fcall', SCRIPT.function],
+  ['fcall_ro', SCRIPT.function],
+]);
+
 export interface CommandFields {
   /** In lower case; `config|get` for a subcommand. */
   name: string;
@@ -148,6 +160,8 @@ export class Command {
   readonly keyLast: number;
   readonly keyStep: number;
   readonly hand: number;
+  /** One of SCRIPT. */
+  readonly script: number;
   readonly keysUnknown: boolean;
   readonly request: Request;
   readonly response: Response;
@@ -166,6 +180,7 @@ export class Command {
     this.keyLast = fields.keyLast;
     this.keyStep = fields.keyStep;
     this.hand = fields.hand;
+    this.script = SCRIPTS.get(fields.name) ?? SCRIPT.none;
     this.keysUnknown = fields.keysUnknown;
     this.request = fields.request;
     this.response = fields.response;

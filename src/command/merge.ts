@@ -46,11 +46,31 @@ export function mergeFanOut(command: Command, replies: readonly Buffer[], names:
   return aggregate(command.response, replies) ?? mismatch(nameOf(0));
 }
 
+/**
+ * The first reply that is no error; else the error that tells most: UNKILLABLE, then any other, then the
+ * NOTBUSY of the shards on which nothing ran.
+ */
+export function oneSucceeded(replies: readonly Buffer[]): Buffer {
+  const rank = (reply: Buffer): number => {
+    if (!isError(reply)) return 0;
+    const prefix = prefixOf(errorText(reply));
+    if (prefix === 'UNKILLABLE') return 1;
+    return prefix === 'NOTBUSY' ? 3 : 2;
+  };
+  return replies.reduce((best, reply) => (rank(reply) < rank(best) ? reply : best));
+}
+
+/** The first of replies that are alike, or an error that names the nodes. */
+export function allSucceeded(replies: readonly Buffer[], names: readonly string[]): Buffer {
+  return anyError(replies) ? failure(replies, (i) => `node ${names[i]}`) : replies[0]!;
+}
+
 const MINUS = 45;
 const BANG = 33;
 const ASTERISK = 42;
 
-function isError(reply: Buffer): boolean {
+/** An error reply of either version. */
+export function isError(reply: Buffer): boolean {
   return reply[0] === MINUS || reply[0] === BANG;
 }
 
@@ -128,20 +148,6 @@ function concatenate(replies: readonly Buffer[]): Buffer | undefined {
   return Buffer.concat(pieces);
 }
 
-/**
- * The first reply that is no error; else the error that tells most: UNKILLABLE, then any other, then the
- * NOTBUSY of the shards on which nothing ran.
- */
-function oneSucceeded(replies: readonly Buffer[]): Buffer {
-  const rank = (reply: Buffer): number => {
-    if (!isError(reply)) return 0;
-    const prefix = prefixOf(errorText(reply));
-    if (prefix === 'UNKILLABLE') return 1;
-    return prefix === 'NOTBUSY' ? 3 : 2;
-  };
-  return replies.reduce((best, reply) => (rank(reply) < rank(best) ? reply : best));
-}
-
 /** The error for a call of which at least one part failed. */
 function failure(replies: readonly Buffer[], nameOf: (i: number) => string): Buffer {
   const failed = replies.flatMap((reply, i) => (isError(reply) ? [i] : []));
@@ -156,15 +162,15 @@ function failure(replies: readonly Buffer[], nameOf: (i: number) => string): Buf
   return partFailed(`${nameOf(at)}${others}`, texts[0]!, redirects ? 'ERR' : agreed);
 }
 
-/** Without its type byte and line break, one character per byte. */
-function errorText(reply: Buffer): string {
+/** An error without its type byte and line break, one character per byte. */
+export function errorText(reply: Buffer): string {
   const head = reply.indexOf('\r\n');
   if (reply[0] === MINUS) return reply.toString('latin1', 1, head);
   return reply.toString('latin1', head + 2, reply.length - 2);
 }
 
 /** The first word of an error where it is one by Redis's custom, else ERR. */
-function prefixOf(text: string): string {
+export function prefixOf(text: string): string {
   return /^[A-Z]+(?= |$)/.exec(text)?.[0] ?? 'ERR';
 }
 

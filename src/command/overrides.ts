@@ -129,8 +129,17 @@ const ALWAYS: Readonly<Record<string, Override>> = {
   'module|load': nodes('allSucceeded'),
   'module|loadex': nodes('allSucceeded'),
   'module|unload': nodes('allSucceeded'),
-  // EVAL leaves a script on one shard alone.
-  'script|show': shards('oneSucceeded'),
+  // Their texts are kept, and what a shard lacks is made good: see client/scripts.ts and functions.ts.
+  'script|load': byHand('allNodes'),
+  'script|flush': byHand('allNodes'),
+  'script|exists': byHand('allShards'),
+  'script|show': byHand('allShards'),
+  'function|load': byHand('allShards'),
+  'function|delete': byHand('allShards'),
+  'function|flush': byHand('allShards'),
+  'function|restore': byHand('allShards'),
+  'function|list': byHand('allShards'),
+  'function|dump': byHand('allShards'),
   // Their entries are to be ordered and counted over all nodes.
   'slowlog|get': byHand('allNodes'),
   'commandlog|get': byHand('allNodes'),
@@ -186,10 +195,7 @@ const BEFORE_TIPS: Readonly<Record<string, Override>> = {
   'memory|malloc-stats': byHand('allShards'),
   'memory|purge': shards('allSucceeded'),
   'memory|stats': byHand('allShards'),
-  'script|exists': shards('aggLogicalAnd'),
-  'script|flush': nodes('allSucceeded'),
   'script|kill': shards('oneSucceeded'),
-  'script|load': nodes('allSucceeded'),
   'slowlog|len': nodes('aggSum'),
   'slowlog|reset': nodes('allSucceeded'),
 };

@@ -124,6 +124,10 @@ export const SCHEMA = Type.Object({
     replyDepth: count(128, 8, 1024, 'how deep a reply may be nested'),
     users: count(64, 1, 10000, 'users of clients that links are kept for'),
   }),
+  scripts: Type.Object({
+    count: count(10000, 1, 10000000, 'scripts whose text is kept, for each worker'),
+    bytes: bytes(64 * mb, 64 * kb, 64 * gb, 'bytes of their texts'),
+  }),
   streamAbove: bytes(mb, 64 * kb, gb, 'an argument longer than this is passed on while it still comes'),
   node: Type.Object({
     links: count(1, 1, 64, 'shared links to a node, for each protocol version and worker'),

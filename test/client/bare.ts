@@ -64,6 +64,7 @@ export class BareClient implements Downstream {
   readonly outbox: Outbox;
   readonly replies: Replies;
   readonly order: Order;
+  readonly repertoire = { ready: () => true, lacks: () => false };
   closed = false;
   /** What `close` was told. */
   reason: string | undefined;

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { Attention } from '../../src/client/attention.ts';
 import type { Connection, Context } from '../../src/client/context.ts';
 import { type Door, listen } from '../../src/client/listener.ts';
+import { Scripts } from '../../src/client/repertoire.ts';
 import type { ClusterOptions } from '../../src/cluster/cluster.ts';
 import { CommandTable } from '../../src/command/table.ts';
 import { createLog } from '../../src/log.ts';
@@ -42,6 +43,14 @@ export async function room(
   const log: string[] = [];
   let [ids, clients] = [1, 0];
   const accepted = new Map<number, Connection>();
+  const peers = {
+    clientLines: async () => [],
+    killClients: async () => 0,
+    totals: async () => [],
+    findScript: async () => undefined,
+    signal: async () => [],
+    forgetScripts: async () => {},
+  };
   const context: Context = {
     config,
     cluster: stage.cluster,
@@ -57,17 +66,13 @@ export async function room(
       startedAt: Date.now(),
     },
     clients: accepted,
-    peers: {
-      clientLines: async () => [],
-      killClients: async () => 0,
-      totals: async () => [],
-      signal: async () => [],
-    },
+    peers,
     attention: new Attention(accepted, {
       worker: 0,
       outputLimit: config.clientOutputLimit,
       signal: async () => [],
     }),
+    repertoire: new Scripts(config, stage.cluster, peers),
     log: createLog('info', {}, { write: (line) => log.push(line) }),
     user: { username: '', password: '' },
     openToAll: true,

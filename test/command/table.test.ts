@@ -20,15 +20,15 @@ const ROUTES: Readonly<Record<keyof typeof ROUTE, string>> = {
   oneSlot:
     'get set hset xadd eval fcall sort migratex msetnx xread xreadgroup object|encoding xgroup|create memory|usage',
   split: 'mget mset del exists touch unlink',
-  anyShard: 'command command|info config|get acl|whoami lolwut function|list script|help object|help acl',
-  allShards: 'dbsize flushall flushdb keys function|load script|exists script|kill bgsave save lastsave',
-  allNodes:
-    'config|set config|rewrite config|resetstat acl|setuser acl|load script|load slowlog|reset slowlog|len',
+  anyShard: 'command command|info config|get acl|whoami lolwut script|help object|help acl',
+  allShards: 'dbsize flushall flushdb keys script|kill bgsave save lastsave',
+  allNodes: 'config|set config|rewrite config|resetstat acl|setuser acl|load slowlog|reset slowlog|len',
   door:
     'ping echo quit reset hello auth select readonly asking role time client client|id client|kill cluster|info ' +
     'multi exec discard watch unwatch monitor',
   scan: 'scan',
-  special: 'info randomkey latency|latest latency|histogram memory|stats function|stats slowlog|get',
+  special:
+    'info randomkey latency|latest latency|histogram memory|stats function|stats slowlog|get script|load script|exists function|load function|list',
   pending: 'subscribe ssubscribe publish spublish blpop bzmpop wait waitaof pubsub|numsub',
   refused:
     'shutdown replicaof failover debug migrate move swapdb sync psync restore-asking cluster|meet script|debug',
