@@ -6,7 +6,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
 import type { Link, Pending } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
-import { notServed } from '../resp/errors.ts';
+import { limit, notServed } from '../resp/errors.ts';
 import { command } from '../resp/write.ts';
 import type { Context } from './context.ts';
 import { Question } from './request.ts';
@@ -121,4 +121,13 @@ export function askOnce(link: Link, request: Buffer): Promise<Buffer> {
     };
     link.send(pending, request, 0, request.length).release();
   });
+}
+
+/** The same over a link of one's own, since a script that runs for long holds up the shared ones. `most`: node.dedicated. */
+export async function askAside(node: Node, lane: Lane, request: Buffer, most: number): Promise<Buffer> {
+  const link = node.borrow(lane);
+  if (link === undefined) return limit('node.dedicated', most);
+  const reply = await askOnce(link, request);
+  node.giveBack(lane, link);
+  return reply;
 }

@@ -12,7 +12,7 @@ import { type Plan, split } from '../command/split.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { command as encodeCommand } from '../resp/write.ts';
-import { askOnce } from './asker.ts';
+import { askAside } from './asker.ts';
 import type { Client } from './client.ts';
 import { Gathered } from './gathered.ts';
 import { EVERY_SLOT } from './order.ts';
@@ -87,13 +87,8 @@ function kill(client: Client, command: Command, f: Frame): boolean {
   const args = savedArguments(f);
   return client.workOut(command, async () => {
     const { primaries } = client.cluster;
-    const ask = async (node: Node): Promise<Buffer> => {
-      const link = node.borrow(client.lane);
-      if (link === undefined) return errors.limit('node.dedicated', client.context.config.node.dedicated);
-      const reply = await askOnce(link, args.request);
-      node.giveBack(client.lane, link);
-      return reply;
-    };
+    const { dedicated } = client.context.config.node;
+    const ask = (node: Node) => askAside(node, client.lane, args.request, dedicated);
     return mergeFanOut(
       command,
       await Promise.all(primaries.map(ask)),

@@ -3,7 +3,6 @@
 // A change that some shards took and others did not is never hidden: the error names both. Where it can be taken
 // back (a LOAD without REPLACE has put what was not there) it is. What a lone server would say decides: one that
 // has joined since and lacks a library neither hides the library from the others' replies nor fails its DELETE.
-// FUNCTION STATS is asked over links of one's own, as a function that runs for long holds up the shared ones.
 
 import { equalsIgnoreCase } from '../command/arguments.ts';
 import { errorText, isError, prefixOf } from '../command/merge.ts';

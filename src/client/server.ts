@@ -18,7 +18,7 @@ import {
 } from '../command/reports.ts';
 import * as errors from '../resp/errors.ts';
 import { bulk, bulkString, double, encode, integer, map, nil, type Resp, verbatim } from '../resp/write.ts';
-import { Asker, ServerError } from './asker.ts';
+import { Asker, askAside, ServerError } from './asker.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
 import { info } from './info.ts';
@@ -54,9 +54,7 @@ export const SERVER_COMMANDS: Readonly<Record<string, Handler>> = {
     text(inquest, await ofShards(inquest), shardNames(inquest)),
   ),
   'memory|stats': worked(async (inquest) => stats(inquest.resp, mergeMemoryStats(await ofShards(inquest)))),
-  'function|stats': worked(async (inquest) =>
-    encode(inquest.resp, mergeFunctionStats(await ofShards(inquest))),
-  ),
+  'function|stats': worked(functionStats),
 };
 
 /** A handler that asks, and then answers. */
@@ -92,6 +90,19 @@ function nodeNames({ asker: { cluster } }: Inquest): string[] {
 
 function text({ resp }: Inquest, replies: readonly Reply[], names: readonly string[]): Buffer {
   return verbatim(resp, mergeTexts(replies.map(String), names));
+}
+
+/** Asked aside: it is wanted most when a function runs for long. */
+async function functionStats({ client, asker, args, resp }: Inquest): Promise<Buffer> {
+  const { dedicated } = client.context.config.node;
+  const replies = await Promise.all(
+    asker.cluster.primaries.map(async (node) =>
+      parseReply(await askAside(node, asker.lane, args.request, dedicated)),
+    ),
+  );
+  const failed = replies.find((reply) => reply instanceof Error);
+  if (failed !== undefined) throw new ServerError(failed.message);
+  return encode(resp, mergeFunctionStats(replies as Reply[]));
 }
 
 /** LATENCY GRAPH event: of the nodes that have samples of it; without any, the error that all give. */

@@ -199,6 +199,19 @@ export class Cluster {
     process.kill(this.process(port).pid, 'SIGCONT');
   }
 
+  /** Starts one more primary, without slots, that all others know. `config` as in startCluster. */
+  async join(options: ProcessOptions = {}): Promise<Node> {
+    const folder = join(this.folder, String(this.nodes.length));
+    const one = await Process.start(this.server, folder, options, true);
+    this.processes.push(one);
+    const { host, port, pid } = one;
+    const node: Node = { host, port, pid, id: String(await one.ask('CLUSTER', 'MYID')), role: 'primary' };
+    for (const other of this.nodes) await this.cli(other.port, 'CLUSTER', 'MEET', host, port);
+    this.nodes.push(node);
+    await this.settled();
+    return node;
+  }
+
   /** Waits until every running node sees a whole cluster, with its replicas in step. */
   async settled(): Promise<void> {
     await until('the cluster to be whole', async () => {
