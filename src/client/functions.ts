@@ -55,16 +55,8 @@ async function load(client: Client, args: SavedArguments): Promise<Buffer> {
   );
   if (undone.includes(false)) return agreed(replies, names);
   // Nothing has changed: what a shard says that had it before is what one server would say.
-  const failed = replies.filter(isError);
-  const told = failed.find((reply) => ALREADY_THERE.test(reply.toString('latin1')));
-  return (
-    told ??
-    agreed(
-      failed,
-      names.filter((_, i) => isError(replies[i]!)),
-      true,
-    )
-  );
+  const told = replies.find((reply) => ALREADY_THERE.test(reply.toString('latin1')));
+  return told ?? agreed(replies, names, 'taken back');
 }
 
 async function longest(client: Client, args: SavedArguments): Promise<Buffer> {
@@ -75,16 +67,17 @@ async function longest(client: Client, args: SavedArguments): Promise<Buffer> {
   return said.reduce((best, reply) => (reply.length > best.length ? reply : best));
 }
 
-/** The reply of all, or an error that names the nodes that failed and those that have done it. */
-function agreed(replies: readonly Buffer[], names: readonly string[], parts = false): Buffer {
+/** The reply of all, or an error that names the nodes that failed, and what has become of it at the others. */
+function agreed(replies: readonly Buffer[], names: readonly string[], elsewhere = 'done'): Buffer {
   const failed = replies.flatMap((reply, i) => (isError(reply) ? [i] : []));
   const first = failed[0];
   if (first === undefined) return replies[0]!;
   const texts = failed.map((i) => errorText(replies[i]!));
   const same = texts.every((text) => text === texts[0]);
-  if (same && failed.length === replies.length && !parts) return replies[first]!;
+  if (same && failed.length === replies.length) return replies[first]!;
   const done = names.filter((_, i) => !failed.includes(i));
-  const where = `node ${failed.map((i) => names[i]).join(', ')}${done.length > 0 ? ` (done at ${done.join(', ')})` : ''}`;
+  const others = done.length > 0 ? ` (${elsewhere} at ${done.join(', ')})` : '';
+  const where = `node ${failed.map((i) => names[i]).join(', ')}${others}`;
   const prefix = prefixOf(texts[0]!);
   return partFailed(where, texts[0]!, prefix === 'MOVED' || prefix === 'ASK' ? 'ERR' : prefix);
 }
