@@ -45,6 +45,7 @@ test('the defaults are those the design gives', () => {
       users: 64,
     },
     streamAbove: 1048576,
+    scripts: { count: 10000, bytes: 67108864 },
     node: { links: 1, maxPending: 100000, maxPendingBytes: 268435456, dedicated: 64 },
     link: { connectTimeout: 2000, backoffMin: 50, backoffMax: 2000, keepAlive: 30000, name: 'slotless' },
     refresh: { every: 10000, jitter: 0.2, minGap: 100, ask: 3 },

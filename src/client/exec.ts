@@ -12,7 +12,8 @@
 // is refused. A run that fails takes the whole transaction with it where it is the only one; else each of its
 // commands has that error for a reply.
 
-import type { Command } from '../command/command.ts';
+import type { Node } from '../cluster/node.ts';
+import { type Command, SCRIPT } from '../command/command.ts';
 import { headOf } from '../command/head.ts';
 import { mergeSplit } from '../command/merge.ts';
 import { type Plan, split } from '../command/split.ts';
@@ -24,6 +25,7 @@ import { isShown } from './checkpoint.ts';
 import type { Client } from './client.ts';
 import { onlyReads } from './request.ts';
 import { Run } from './run.ts';
+import { KEYLESS_SLOT } from './scripts.ts';
 import type { Watched } from './session.ts';
 import {
   ANYWHERE,
@@ -64,6 +66,33 @@ export function tally(client: Client, entries: readonly Entry[]): void {
   const { calls } = client.context.counters;
   for (const { command, where } of entries)
     if (where !== LOCAL && where !== EVERYWHERE) calls[command.id]! += 1;
+}
+
+/**
+ * Sees to it that a node has the scripts and functions that a transaction calls there: in the middle of one they
+ * could not be made good any more. What has to be waited for, if anything.
+ */
+export function equip(
+  client: Client,
+  transaction: Transaction,
+  node: Node | undefined,
+): Promise<unknown> | undefined {
+  if (!transaction.scripts || node === undefined) return undefined;
+  const { repertoire, lane } = client;
+  const waits: Promise<unknown>[] = [];
+  transaction.entries.forEach(({ command }, i) => {
+    if (command.script === SCRIPT.none) return;
+    const f = frameOf(client, transaction, i);
+    const bytes = f.bytes as Buffer;
+    if (command.script === SCRIPT.source) {
+      repertoire.learn(bytes, f.starts[1]!, f.ends[1]!);
+      return;
+    }
+    const name = bytes.toString('latin1', f.starts[1], f.ends[1]);
+    const wait = repertoire.prepare(command.script, name, node, lane);
+    if (wait !== undefined) waits.push(wait);
+  });
+  return waits.length === 0 ? undefined : Promise.all(waits);
 }
 
 /** Runs a transaction: the reply to EXEC. */
@@ -131,8 +160,7 @@ class Conclusion {
 
   private plan(watch: Watched | undefined): void {
     const { entries, bytes, slot } = this.transaction;
-    const anywhere =
-      watch?.slot ?? (slot === ANYWHERE ? this.client.cluster.anySlot(this.client.session.id) : slot);
+    const anywhere = watch?.slot ?? (slot === ANYWHERE ? KEYLESS_SLOT : slot);
     if (watch !== undefined) this.runOf(watch.slot);
     entries.forEach(({ command, where, from, to }, entry) => {
       if (where === CROSSES) this.results[entry] = errors.crossSlot();
@@ -175,6 +203,7 @@ class Conclusion {
   private async sendRuns(): Promise<Buffer | undefined> {
     const { client, exec } = this;
     const runs = [...this.runs.values()];
+    for (const { slot } of runs) await equip(client, this.transaction, client.cluster.ownerOf(slot));
     let sent = 0;
     const replies = await client.aside(() => {
       for (; sent < runs.length; sent++) {
@@ -203,6 +232,7 @@ class Conclusion {
     const { client } = this;
     const nil = nilArray(client.session.resp);
     const run = this.runOf(watch.slot);
+    await equip(client, this.transaction, watch.node);
     if (!watch.holds(client.lane)) {
       watch.release();
       return nil;

@@ -11,10 +11,11 @@ import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { EMPTY_ARRAY, OK, QUEUED } from '../resp/write.ts';
 import type { Client } from './client.ts';
-import { conclude, show, tally } from './exec.ts';
+import { conclude, equip, show, tally } from './exec.ts';
 import type { Handler } from './handler.ts';
 import { Run } from './run.ts';
 import { SavedArguments } from './saved.ts';
+import { KEYLESS_SLOT } from './scripts.ts';
 import { ANYWHERE, EXEC, MULTI, placeOf, Transaction, UNKNOWN } from './transaction.ts';
 import { Watch } from './watch.ts';
 
@@ -83,13 +84,15 @@ export const TRANSACTION_COMMANDS: Readonly<Record<string, Handler>> = {
       return false;
     }
     if (entries.length > 0) {
-      const goal = slot === ANYWHERE ? cluster.anySlot(session.id) : slot;
+      const goal = slot === ANYWHERE ? KEYLESS_SLOT : slot;
       if (client.mustWait(goal, transaction.reads) || !client.roomFor(goal)) return false;
       const { loose, reads } = transaction;
       const run = new Run(client, command, goal, { count: entries.length + 2, loose, reads, part: false });
       client.replies.push(run);
+      const before = equip(client, transaction, cluster.ownerOf(goal));
       transaction.close();
-      run.start(transaction.bytes, 0, transaction.length);
+      if (before === undefined) run.start(transaction.bytes, 0, transaction.length);
+      else run.startAfter(before, transaction.bytes, 0, transaction.length);
       tally(client, entries);
       show(client, transaction);
       transaction.forget();

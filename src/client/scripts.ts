@@ -22,7 +22,7 @@ import { onlyReads, Question, Request } from './request.ts';
 import { parseReply, SavedArguments } from './saved.ts';
 
 /** Where scripts without keys run. */
-const KEYLESS_SLOT = 0;
+export const KEYLESS_SLOT = 0;
 
 /** Sends a command with one of SCRIPT. `where`: a slot, or ANY where it has no keys. False: not now. */
 export function runScript(client: Client, command: Command, f: Frame, where: number): boolean {

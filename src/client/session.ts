@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net';
 import type { Lane } from '../cluster/lanes.ts';
+import type { Node } from '../cluster/node.ts';
 import type { Command } from '../command/command.ts';
 import type { SavedArguments } from './saved.ts';
 import type { Transaction } from './transaction.ts';
@@ -9,6 +10,7 @@ import type { Transaction } from './transaction.ts';
 /** Keys that a node watches for this client, all of one slot: see watch.ts. */
 export interface Watched {
   readonly slot: number;
+  readonly node: Node;
   /** How many they are. */
   readonly keys: number;
   /** Watches more keys of the slot. Resolves with the reply for the client, `ok` when it is done. */

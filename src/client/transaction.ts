@@ -9,7 +9,7 @@
 // stand as they will be sent, so that the common case, all keys in one slot, copies each command once.
 
 import type { Arguments } from '../command/arguments.ts';
-import { type Command, ROUTE } from '../command/command.ts';
+import { type Command, ROUTE, SCRIPT } from '../command/command.ts';
 import { CROSS, findKeys, INVALID, Keys, NONE, slotOfAll } from '../command/keys.ts';
 import { type Area, areaOf, copyBytes } from '../resp/copy.ts';
 import type { Frame } from '../resp/request.ts';
@@ -53,6 +53,8 @@ export class Transaction {
   simple = true;
   /** It has more than one key, so that a node may tell it to try again. */
   loose = false;
+  /** It calls scripts or functions. */
+  scripts = false;
   /** Nothing in it may write. */
   reads = true;
 
@@ -82,6 +84,7 @@ export class Transaction {
     this.append(f.bytes as Buffer, f.from, f.to);
     this.entries.push({ command, where, from, to: this.used });
     if (!onlyReads(command)) this.reads = false;
+    if (command.script !== SCRIPT.none) this.scripts = true;
     if (where >= 0) {
       if (this.slot === ANYWHERE) this.slot = where;
       else if (this.slot !== where) this.simple = false;

@@ -24,7 +24,7 @@ const UNWATCH = encode(['UNWATCH']);
 
 export class Watch implements Watched {
   readonly slot: number;
-  private readonly node: Node;
+  readonly node: Node;
   private readonly link: Link;
   private readonly lane: Lane;
   private readonly asking: boolean;

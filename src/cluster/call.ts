@@ -140,7 +140,7 @@ export abstract class Call implements Pending, Waiting {
    * of which a copy is kept, is its answer. False: it has been sent often enough.
    */
   mend(mended: Promise<boolean>, bytes: Buffer, from: number, to: number): boolean {
-    if (++this.troubled().redirects > this.caller.cluster.options.redirects) return false;
+    if (this.late || ++this.troubled().redirects > this.caller.cluster.options.redirects) return false;
     const error = Buffer.from(bytes.subarray(from, to));
     this.node = undefined;
     this.caller.callLoose(this);
@@ -288,6 +288,12 @@ export abstract class Call implements Pending, Waiting {
     old.release();
   }
 
+  /** It has been under way for longer than it may. */
+  private get late(): boolean {
+    const { cluster } = this.caller;
+    return elapsed(this.since, cluster.turn.micros) > cluster.options.requestTimeout * 1000;
+  }
+
   private hold(): void {
     this.node = undefined;
     this.caller.callLoose(this);
@@ -298,9 +304,9 @@ export abstract class Call implements Pending, Waiting {
   protected bounce(bytes: Buffer, from: number, to: number): boolean {
     if (this.slot === FIXED) return false;
     const kind = redirectOf(bytes, from, to);
-    const { cluster } = this.caller;
-    if (elapsed(this.since, cluster.turn.micros) > cluster.options.requestTimeout * 1000) return false;
     if (kind === NONE) return this.lacks(bytes, from, to);
+    const { cluster } = this.caller;
+    if (this.late) return false;
     if (kind === MOVED || kind === ASK) return this.follow(kind, bytes, from, to);
     this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
     cluster.counters.totals[TOTAL.redirectsOther]! += 1;

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { FUNCTION_COMMANDS } from '../../src/client/functions.ts';
+import { SCRIPT_COMMANDS } from '../../src/client/scripts.ts';
 import { SERVER_COMMANDS } from '../../src/client/server.ts';
 import { CLUSTER_COMMANDS } from '../../src/client/view.ts';
 import { ROUTE } from '../../src/command/command.ts';
@@ -15,6 +17,8 @@ import { availableServers } from '../support/servers.ts';
 const KEYS = 300;
 
 const servers = await availableServers();
+
+const BY_HAND = { ...SERVER_COMMANDS, ...SCRIPT_COMMANDS, ...FUNCTION_COMMANDS };
 
 describe('the servers as one', { concurrency: true }, () => {
   for (const server of servers) {
@@ -82,7 +86,7 @@ describe('the servers as one', { concurrency: true }, () => {
       test('each command that is merged by hand has its handler', async () => {
         const raw = await clients[2].direct.call('COMMAND');
         for (const { name, route, subcommands } of CommandTable.parse(parse(raw)).commands) {
-          if (route === ROUTE.special || route === ROUTE.scan) assert.ok(SERVER_COMMANDS[name], name);
+          if (route === ROUTE.special || route === ROUTE.scan) assert.ok(BY_HAND[name], name);
           if (route === ROUTE.door && name.startsWith('cluster|')) assert.ok(CLUSTER_COMMANDS[name], name);
           assert.ok(name !== 'cluster' || subcommands !== undefined);
         }
