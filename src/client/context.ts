@@ -1,7 +1,7 @@
 // What all clients of one worker share.
 
 import type { Cluster } from '../cluster/cluster.ts';
-import type { Lane } from '../cluster/lanes.ts';
+import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Turn } from '../cluster/turn.ts';
 import type { CommandTable } from '../command/table.ts';
@@ -67,11 +67,11 @@ export interface Repertoire extends Equipment {
   /** Loads a script at a node, with the proxy's own rights; whether that was done. */
   load(node: Node, script: Script): Promise<boolean>;
   /**
-   * Makes the node of a link ready for a call that is about to be sent there.
+   * Makes a node ready for a call that is about to be sent over this link.
    * @param kind one of SCRIPT @param name a SHA1 in any case, or a function's name
-   * @returns what the call has to wait for, if anything; it always resolves
+   * @returns what has to be waited for before this is asked again, if anything; it always resolves
    */
-  prepare(kind: number, name: string, node: Node, lane: Lane): Promise<unknown> | undefined;
+  prepare(kind: number, name: string, node: Node, link: Link): Promise<unknown> | undefined;
   /** SCRIPT FLUSH: this worker forgets all scripts, and what nodes are known to have of them. */
   forgetAll(): void;
   /** All workers do. */

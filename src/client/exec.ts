@@ -12,6 +12,7 @@
 // is refused. A run that fails takes the whole transaction with it where it is the only one; else each of its
 // commands has that error for a reply.
 
+import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import { type Command, SCRIPT } from '../command/command.ts';
 import { headOf } from '../command/head.ts';
@@ -70,15 +71,16 @@ export function tally(client: Client, entries: readonly Entry[]): void {
 
 /**
  * Sees to it that a node has the scripts and functions that a transaction calls there: in the middle of one they
- * could not be made good any more. What has to be waited for, if anything.
+ * could not be made good any more. What has to be waited for before this is asked again, if anything.
  */
 export function equip(
   client: Client,
   transaction: Transaction,
   node: Node | undefined,
+  link: Link | undefined = node?.link(client.lane),
 ): Promise<unknown> | undefined {
-  if (!transaction.scripts || node === undefined) return undefined;
-  const { repertoire, lane } = client;
+  if (!transaction.scripts || node === undefined || link === undefined) return undefined;
+  const { repertoire } = client;
   const waits: Promise<unknown>[] = [];
   transaction.entries.forEach(({ command }, i) => {
     if (command.script === SCRIPT.none) return;
@@ -89,10 +91,15 @@ export function equip(
       return;
     }
     const name = bytes.toString('latin1', f.starts[1], f.ends[1]);
-    const wait = repertoire.prepare(command.script, name, node, lane);
+    const wait = repertoire.prepare(command.script, name, node, link);
     if (wait !== undefined) waits.push(wait);
   });
   return waits.length === 0 ? undefined : Promise.all(waits);
+}
+
+/** Waits until there is nothing to be waited for. */
+async function settled(ask: () => Promise<unknown> | undefined): Promise<void> {
+  for (let wait = ask(); wait !== undefined; wait = ask()) await wait;
 }
 
 /** Runs a transaction: the reply to EXEC. */
@@ -203,7 +210,8 @@ class Conclusion {
   private async sendRuns(): Promise<Buffer | undefined> {
     const { client, exec } = this;
     const runs = [...this.runs.values()];
-    for (const { slot } of runs) await equip(client, this.transaction, client.cluster.ownerOf(slot));
+    for (const { slot } of runs)
+      await settled(() => equip(client, this.transaction, client.cluster.ownerOf(slot)));
     let sent = 0;
     const replies = await client.aside(() => {
       for (; sent < runs.length; sent++) {
@@ -232,7 +240,7 @@ class Conclusion {
     const { client } = this;
     const nil = nilArray(client.session.resp);
     const run = this.runOf(watch.slot);
-    await equip(client, this.transaction, watch.node);
+    await settled(() => equip(client, this.transaction, watch.node, watch.link));
     if (!watch.holds(client.lane)) {
       watch.release();
       return nil;

@@ -86,13 +86,16 @@ export const TRANSACTION_COMMANDS: Readonly<Record<string, Handler>> = {
     if (entries.length > 0) {
       const goal = slot === ANYWHERE ? KEYLESS_SLOT : slot;
       if (client.mustWait(goal, transaction.reads) || !client.roomFor(goal)) return false;
+      const wait = equip(client, transaction, cluster.ownerOf(goal));
+      if (wait !== undefined) {
+        void wait.then(() => client.wake());
+        return false;
+      }
       const { loose, reads } = transaction;
       const run = new Run(client, command, goal, { count: entries.length + 2, loose, reads, part: false });
       client.replies.push(run);
-      const before = equip(client, transaction, cluster.ownerOf(goal));
       transaction.close();
-      if (before === undefined) run.start(transaction.bytes, 0, transaction.length);
-      else run.startAfter(before, transaction.bytes, 0, transaction.length);
+      run.start(transaction.bytes, 0, transaction.length);
       tally(client, entries);
       show(client, transaction);
       transaction.forget();

@@ -46,6 +46,7 @@ export class Scripts implements Repertoire {
   /** What is being seen to, so that many who need the same wait for one. */
   private readonly searches = new Map<string, Promise<Script | undefined>>();
   private readonly mending = new Map<string, Promise<boolean>>();
+  private readonly equipping = new Map<string, Promise<boolean>>();
   private readonly copying = new Map<Node, Promise<ReadonlySet<string>>>();
 
   constructor(config: Config, cluster: Cluster, peers: Peers) {
@@ -97,8 +98,7 @@ export class Scripts implements Repertoire {
 
   // ---- before a command is sent
 
-  prepare(kind: number, name: string, node: Node, lane: Lane): Promise<unknown> | undefined {
-    const link = node.link(lane);
+  prepare(kind: number, name: string, node: Node, link: Link): Promise<unknown> | undefined {
     if (kind === SCRIPT.function) {
       if (this.knownOf(link).functions.has(name)) return undefined;
       return this.equip(node, name).then(() => this.note(link, kind, name));
@@ -122,7 +122,7 @@ export class Scripts implements Repertoire {
   ready(request: Request, node: Node): boolean {
     const kind = request.command.script;
     if (kind === SCRIPT.source) return true;
-    return this.prepare(kind, nameIn(request), node, request.caller.lane) === undefined;
+    return this.prepare(kind, nameIn(request), node, node.link(request.caller.lane)) === undefined;
   }
 
   private loadAhead(link: Link, script: Script): void {
@@ -145,16 +145,20 @@ export class Scripts implements Repertoire {
     if (reply.toString('latin1', 0, 5) === '-ERR ') this.sources.delete(script.sha);
   }
 
-  /** Sees to it that a node has a function, if any primary has it. */
-  private async equip(node: Node, name: string): Promise<boolean> {
-    for (;;) {
-      const running = this.copying.get(node);
-      const names = await (running ??
-        once(this.copying, node, () =>
-          Asker.asProxy(this, (asker) => copyFunctions(asker, node, name)).catch(() => new Set<string>()),
-        ));
-      if (running === undefined || names.has(name)) return names.has(name);
-    }
+  /** Sees to it that a node has a function, if any primary has it; whether it has. */
+  private equip(node: Node, name: string): Promise<boolean> {
+    return once(this.equipping, `${node.address} ${name}`, async () => {
+      for (;;) {
+        const running = this.copying.get(node);
+        const names = await (running ?? once(this.copying, node, () => this.copy(node, name)));
+        // What runs for another's sake may have looked for that one alone.
+        if (running === undefined || names.has(name)) return names.has(name);
+      }
+    });
+  }
+
+  private copy(node: Node, name: string): Promise<ReadonlySet<string>> {
+    return Asker.asProxy(this, (asker) => copyFunctions(asker, node, name)).catch(() => new Set<string>());
   }
 
   // ---- after an error

@@ -31,19 +31,21 @@ export function runScript(client: Client, command: Command, f: Frame, where: num
   if (client.mustWait(slot, onlyReads(command)) || !client.roomFor(slot)) return false;
   const bytes = f.bytes as Buffer;
   const { repertoire, cluster, lane } = client;
-  let before: Promise<unknown> | undefined;
   if (command.script === SCRIPT.source) {
     // With a wrong number of keys it is not evaluated, nor remembered.
     if (!keyless || toInteger(f, 2) === 0) repertoire.learn(bytes, f.starts[1]!, f.ends[1]!);
   } else {
     const node = cluster.ownerOf(slot);
     const name = bytes.toString('latin1', f.starts[1], f.ends[1]);
-    if (node !== undefined) before = repertoire.prepare(command.script, name, node, lane);
+    const wait = node && repertoire.prepare(command.script, name, node, node.link(lane));
+    if (wait !== undefined) {
+      void wait.then(() => client.wake());
+      return false;
+    }
   }
   const request = new Request(client, command, slot, !keyless && severalKeys(command, f));
   client.replies.push(request);
-  if (before === undefined) request.start(bytes, f.from, f.to);
-  else request.startAfter(before, bytes, f.from, f.to);
+  request.start(bytes, f.from, f.to);
   return true;
 }
 

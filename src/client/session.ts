@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net';
 import type { Lane } from '../cluster/lanes.ts';
+import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Command } from '../command/command.ts';
 import type { SavedArguments } from './saved.ts';
@@ -11,6 +12,7 @@ import type { Transaction } from './transaction.ts';
 export interface Watched {
   readonly slot: number;
   readonly node: Node;
+  readonly link: Link;
   /** How many they are. */
   readonly keys: number;
   /** Watches more keys of the slot. Resolves with the reply for the client, `ok` when it is done. */

@@ -25,7 +25,7 @@ const UNWATCH = encode(['UNWATCH']);
 export class Watch implements Watched {
   readonly slot: number;
   readonly node: Node;
-  private readonly link: Link;
+  readonly link: Link;
   private readonly lane: Lane;
   private readonly asking: boolean;
   private readonly connection: number;

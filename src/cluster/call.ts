@@ -128,13 +128,6 @@ export abstract class Call implements Pending, Waiting {
     return link.send(this, bytes, from, to);
   }
 
-  /** The same, when `before` has settled, which it must. Until then it holds back what comes behind it. */
-  startAfter(before: Promise<unknown>, bytes: Buffer, from: number, to: number): void {
-    this.keep(bytes, from, to);
-    this.caller.callLoose(this);
-    before.then(() => this.sendAgain());
-  }
-
   /**
    * The node has not executed it for want of something. When `mended` is true it is sent again, else the error,
    * of which a copy is kept, is its answer. False: it has been sent often enough.
