@@ -22,7 +22,7 @@ export const DOOR = -14;
 export const ASK_KEYS = -15;
 /** Not served yet, or refused. */
 export const REFUSED = -16;
-/** Would block a link that others share: not served yet. */
+/** Would block a link that others share: it gets one of its own. */
 export const BLOCKS = -17;
 
 /** Where a command goes. Its arity has been checked. */
@@ -43,6 +43,8 @@ export function dispatch(command: Command, args: Arguments): number {
     case ROUTE.scan:
     case ROUTE.special:
       return DOOR;
+    case ROUTE.blocks:
+      return BLOCKS;
     default:
       return REFUSED;
   }

@@ -5,7 +5,14 @@ import type { Server } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Attention, type Signal } from './client/attention.ts';
 import { clientLine, matches } from './client/clients.ts';
-import type { ClientFilter, Connection, Context, Peers, ServerFacts } from './client/context.ts';
+import type {
+  ClientFilter,
+  Connection,
+  Context,
+  HowToUnblock,
+  Peers,
+  ServerFacts,
+} from './client/context.ts';
 import { type Door, listen } from './client/listener.ts';
 import { Scripts } from './client/repertoire.ts';
 import { Cluster } from './cluster/cluster.ts';
@@ -54,7 +61,8 @@ export type Inquiry =
   | { readonly about: 'signal'; readonly signal: Signal }
   | { readonly about: 'script'; readonly sha: string }
   | { readonly about: 'forget scripts' }
-  | { readonly about: 'kill'; readonly filter: ClientFilter };
+  | { readonly about: 'kill'; readonly filter: ClientFilter }
+  | { readonly about: 'unblock'; readonly id: number; readonly how: HowToUnblock };
 
 const DRAIN_POLL = 20;
 /** Indexes into the shared BigInt64Array. */
@@ -151,6 +159,10 @@ class Worker implements Peers {
     );
   }
 
+  async unblockClient(id: number, how: HowToUnblock): Promise<boolean> {
+    return (await this.inquire({ about: 'unblock', id, how })).includes(true);
+  }
+
   async totals(): Promise<number[][]> {
     return (await this.inquire({ about: 'totals' })) as number[][];
   }
@@ -185,7 +197,10 @@ class Worker implements Peers {
       case 'topology':
         return this.context.cluster.adopt(message.topology);
       case 'ask':
-        return this.post({ type: 'answer', id: message.id, value: this.reply(message.what) });
+        Promise.resolve(this.reply(message.what)).then((value) =>
+          this.post({ type: 'answer', id: message.id, value }),
+        );
+        return;
       case 'answer':
         this.answers.get(message.id)?.(message.value);
         this.answers.delete(message.id);
@@ -195,8 +210,10 @@ class Worker implements Peers {
     }
   }
 
+  /** Or a promise of it. */
   private reply(what: Inquiry): unknown {
     const { context } = this;
+    if (what.about === 'unblock') return context.clients.get(what.id)?.blocked?.unblock(what.how) ?? false;
     const clients = [...context.clients.values()];
     if (what.about === 'signal') return context.attention.hear(what.signal);
     if (what.about === 'totals') return [...context.counters.totals];
@@ -241,6 +258,7 @@ function clusterOptions(config: Config) {
     maxPending: node.maxPending,
     maxPendingBytes: node.maxPendingBytes,
     dedicated: node.dedicated,
+    blocked: node.blocked,
     redirects: redirects.max,
     holdFor: failover.holdFor,
     natMap,

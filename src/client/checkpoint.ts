@@ -83,7 +83,7 @@ export class Checkpoint implements Taker {
   /** A client that is paused and leaves is gone, with what it has sent. */
   listens(kept: number): boolean {
     const { session, context } = this.client;
-    return session.postponed && kept < context.config.streamAbove;
+    return this.client.listens(kept) || (session.postponed && kept < context.config.streamAbove);
   }
 
   /** The command whose reply was left out is done. */

@@ -18,7 +18,7 @@ import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { ServerError } from './asker.ts';
 import { Checkpoint } from './checkpoint.ts';
-import type { Connection, Context, Repertoire } from './context.ts';
+import type { Blocked, Connection, Context, Repertoire } from './context.ts';
 import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
 import { Reader, type Sink } from './reader.ts';
@@ -63,6 +63,10 @@ export class Client implements Sink, Connection, Flushable {
   private working = 0;
   /** Asked at the end of each turn in which something was answered while a command is worked out. */
   private onProgress: (() => void) | undefined = undefined;
+  /** The command that is being worked out blocks. */
+  blocked: Blocked | undefined = undefined;
+  /** Where it has written, for WAIT: a bit for each 512 slots. */
+  wrote = 0;
   private congested = false;
   /** Has given its lane back. */
   private left = false;
@@ -129,6 +133,8 @@ export class Client implements Sink, Connection, Flushable {
     if (f.argc <= command.keyFirst || !f.canonical || !command.takes(f.expected)) return undefined;
     if (!session.authenticated || session.transaction !== undefined) return undefined;
     session.lastCommand = command;
+    // It is no call, so it is counted here, for all slots.
+    this.wrote = -1;
     return command;
   }
 
@@ -167,8 +173,8 @@ export class Client implements Sink, Connection, Flushable {
 
   passOver(): void {}
 
-  listens(): boolean {
-    return false;
+  listens(kept: number): boolean {
+    return this.blocked !== undefined && kept < this.context.config.streamAbove;
   }
 
   execute(f: Frame): boolean {
@@ -235,6 +241,11 @@ export class Client implements Sink, Connection, Flushable {
 
   get outputBytes(): number {
     return this.replies.heldBytes + this.outbox.backlog;
+  }
+
+  /** It says nothing more: a command that blocks would be answered to nobody. */
+  get leaving(): boolean {
+    return this.said || this.ending || this.closed;
   }
 
   /** True when nothing of this client is under way. */
@@ -430,6 +441,7 @@ export class Client implements Sink, Connection, Flushable {
 
   callSettled(call: Call): void {
     this.order.settled(call);
+    if (!call.reads) this.wrote |= 1 << (call.slot >>> 9);
     if (this.closed && this.order.inFlight === 0) this.leaveLane();
     if (this.reader.stalled) this.touch();
   }
@@ -484,6 +496,7 @@ export class Client implements Sink, Connection, Flushable {
     // As with a server, what was postponed is then never executed.
     if (this.reader.uploading || this.session.postponed) return this.close();
     this.said = true;
+    this.blocked?.leave();
     this.touch();
   }
 
@@ -493,6 +506,7 @@ export class Client implements Sink, Connection, Flushable {
     if (this.reader.uploading) return this.close();
     this.ending = true;
     this.reader.stop(false);
+    this.blocked?.leave();
     this.touch();
   }
 
@@ -504,6 +518,7 @@ export class Client implements Sink, Connection, Flushable {
     this.replies.clear();
     this.session.watch?.abandon();
     this.reader.stop(true);
+    this.blocked?.leave();
     this.context.clients.delete(this.session.id);
     this.context.attention.leave(this);
     this.context.dismiss();

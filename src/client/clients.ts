@@ -11,7 +11,6 @@ import type { ClientFilter, Connection } from './context.ts';
 import type { Handler } from './handler.ts';
 import { denial } from './rights.ts';
 import { parseReply, SavedArguments } from './saved.ts';
-import type { Session } from './session.ts';
 
 const TYPES = new Set(['normal', 'master', 'replica', 'slave', 'pubsub']);
 
@@ -225,7 +224,7 @@ export function clientLine(client: Connection, now: number): string {
     name: session.name,
     age: seconds(Date.now() - session.createdAt),
     idle: seconds(now - session.activeAt),
-    flags: flagsOf(session),
+    flags: flagsOf(client),
     db: session.db,
     sub: 0,
     psub: 0,
@@ -256,11 +255,11 @@ export function clientLine(client: Connection, now: number): string {
 }
 
 /** In Redis's order (networking.c catClientInfoString). */
-function flagsOf(session: Session): string {
+function flagsOf({ session, blocked }: Connection): string {
   const flags: [boolean, string][] = [
     [session.monitoring, 'O'],
     [session.queued >= 0, 'x'],
-    [session.blocked || session.postponed, 'b'],
+    [blocked !== undefined || session.postponed, 'b'],
     [session.path !== '', 'U'],
     [session.readOnly, 'r'],
     [session.noEvict, 'e'],
@@ -302,6 +301,8 @@ const HELP = [
   '    Set client meta attr. Options are: LIB-NAME, LIB-VER.',
   'SETNAME <name>',
   '    Assign the name <name> to the current connection.',
+  'UNBLOCK <clientid> [TIMEOUT|ERROR]',
+  '    Unblock a client of this proxy that waits for a blocking command.',
   'HELP',
   '    Print this help.',
 ];

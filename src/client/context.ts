@@ -27,6 +27,17 @@ export interface ServerFacts {
   readonly startedAt: number;
 }
 
+/** By what CLIENT UNBLOCK ends a blocking command: as if its time were over, or with an error. */
+export type HowToUnblock = 'TIMEOUT' | 'ERROR';
+
+/** A blocking command under way. */
+export interface Blocked {
+  /** Ends it, as CLIENT UNBLOCK does. False when it was answered otherwise in the same instant. */
+  unblock(how: HowToUnblock): Promise<boolean>;
+  /** Its client has left, or will read no reply that is still to come. */
+  leave(): void;
+}
+
 /** A client, as other clients and the worker see it. */
 export interface Connection extends Attentive {
   readonly fd: number;
@@ -36,6 +47,8 @@ export interface Connection extends Attentive {
   readonly pending: number;
   /** Bytes of replies that wait for their turn, and that the kernel has not taken yet. */
   readonly outputBytes: number;
+  /** The blocking command it waits for. */
+  readonly blocked: Blocked | undefined;
   /** Answers what is under way, then closes. */
   end(): void;
 }
@@ -46,6 +59,8 @@ export interface Peers {
   clientLines(): Promise<string[]>;
   /** Ends the other workers' clients that a filter names; how many they were. */
   killClients(filter: ClientFilter): Promise<number>;
+  /** CLIENT UNBLOCK of a client that one of them may have: whether it was blocked. */
+  unblockClient(id: number, how: HowToUnblock): Promise<boolean>;
   /** Their counters' totals, an array for each. */
   totals(): Promise<number[][]>;
   /** Tells them what their clients have to mind; resolves when all have heard. */

@@ -17,6 +17,7 @@ import { TRANSACTION_COMMANDS } from './multi.ts';
 import { SCRIPT_COMMANDS } from './scripts.ts';
 import { select } from './select.ts';
 import { SERVER_COMMANDS } from './server.ts';
+import { unblock } from './unblock.ts';
 import { CLUSTER_COMMANDS } from './view.ts';
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
@@ -59,6 +60,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...TRANSACTION_COMMANDS,
   ...CLIENT_COMMANDS,
   ...MINDED_COMMANDS,
+  'client|unblock': unblock,
   ...CLUSTER_COMMANDS,
   ...SERVER_COMMANDS,
   ...SCRIPT_COMMANDS,

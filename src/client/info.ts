@@ -51,7 +51,7 @@ function fieldsOf({ context, session }: Client, totals: readonly number[]): Reco
     connected_clients: totals[TOTAL.clients]!,
     maxclients: config.limits.clients,
     cluster_connections: 0,
-    blocked_clients: 0,
+    blocked_clients: totals[TOTAL.blockedClients]!,
     tracking_clients: 0,
     pubsub_clients: 0,
     watching_clients: 0,

@@ -3,7 +3,8 @@
 // A client whose next command must wait (its output is not read, too much is under way, its order would be
 // lost) is stalled: what it has sent is kept, its socket is read no more, and at the end of a turn in which
 // something of what it waited for has happened the command is tried again. While a huge argument comes (see
-// upload.ts) what is read goes there.
+// upload.ts) what is read goes there. While a command blocks its socket is read on, up to `streamAbove`, since a
+// client that has left is known by the end of what it sends.
 
 import type { Socket } from 'node:net';
 import type { Command } from '../command/command.ts';
@@ -75,7 +76,7 @@ export class Reader {
     if (!this.stalled || (this.upload !== undefined && !this.upload.ready())) return;
     this.stalled = false;
     this.goOn();
-    if (this.stalled || !this.paused || this.sink.closed) return;
+    if (!this.paused || this.sink.closed || (this.stalled && !this.readsOn)) return;
     this.paused = false;
     this.socket.resume();
   }
@@ -92,12 +93,17 @@ export class Reader {
     return this.upload !== undefined && !this.waitsForReply;
   }
 
+  /** Stalled, and yet read on: what comes is kept. */
+  private get readsOn(): boolean {
+    return this.upload === undefined && this.taker.listens(this.input.length);
+  }
+
   // ---- for the upload
 
   /** Reads no more before `retry` finds the upload ready. */
   wait(): void {
     this.stalled = true;
-    if (this.paused || this.taker.listens(this.input.length)) return;
+    if (this.paused || this.readsOn) return;
     this.paused = true;
     this.socket.pause();
   }
@@ -172,6 +178,7 @@ export class Reader {
   /** The command at `start` can't be executed now: it is framed again when the client goes on. */
   private stall(bytes: Buffer, start: number, end: number): void {
     this.input.retain(bytes, start, end, undefined);
-    this.wait();
+    if (this.readsOn) this.stalled = true;
+    else this.wait();
   }
 }

@@ -4,11 +4,13 @@ import { type Command, SCRIPT } from '../command/command.ts';
 import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, SPLIT } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
+import { block } from './blocking.ts';
 import type { Client, Routes } from './client.ts';
 import { atTheDoor } from './door.ts';
 import { askKeys, fanOut, splitBySlot } from './fanout.ts';
 import { queue } from './multi.ts';
 import { runScript } from './scripts.ts';
+import { readStreams } from './streams.ts';
 
 export const routes: Routes = { elsewhere, queue };
 
@@ -27,9 +29,13 @@ function elsewhere(client: Client, command: Command, f: Frame, where: number): b
     case ASK_KEYS:
       return askKeys(client, command, f);
     case CROSS_SLOT:
-      return client.refuse(command, errors.crossSlot());
+      if (command.name === 'xread') return readStreams(client, command, f);
+      return client.refuse(
+        command,
+        command.name === 'xreadgroup' ? errors.groupOfSeveralSlots() : errors.crossSlot(),
+      );
     case BLOCKS:
-      return client.refuse(command, errors.unsupported(command.name, 'blocking commands are not served yet'));
+      return block(client, command, f);
   }
   return client.refuse(command, refusal(command));
 }

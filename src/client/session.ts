@@ -65,8 +65,6 @@ export class Session {
   monitoring = false;
   /** Its next command waits for the end of a CLIENT PAUSE. */
   postponed = false;
-  /** Waits for a blocking command. */
-  blocked = false;
   readOnly = false;
   /** What is queued since MULTI. */
   transaction: Transaction | undefined = undefined;

@@ -86,6 +86,8 @@ export class Link implements Flushable, Receiving {
   state = IDLE;
   /** How many connections it has had: what the node remembers of one it has forgotten with the next. */
   connections = 0;
+  /** A command blocks on it: silence is no fault. To be set again by who gives the link back. */
+  patient = false;
   readonly options: LinkOptions;
   /** For the client's side. */
   known: Known | undefined = undefined;
@@ -193,7 +195,7 @@ export class Link implements Flushable, Receiving {
 
   /** Ends the connection when it has been silent for too long with something pending. Called by a slow tick. */
   check(now: number): void {
-    if (this.state !== READY || this.flushed === this.head) return;
+    if (this.state !== READY || this.flushed === this.head || this.patient) return;
     const silent = now - Math.max(this.headAt, this.readAt);
     if (silent <= this.options.requestTimeout) return;
     this.totals[TOTAL.timeouts]! += 1;

@@ -2,7 +2,8 @@
 //
 // Clients of one lane share a node's link. Links of one's own, for commands during which the server or the
 // sender holds the connection, are borrowed from a bounded pool and given back; one that nobody wants for a
-// while is closed.
+// while is closed. Blocking commands, which keep theirs for long, have a bound of their own, so that they leave
+// logins and huge arguments what those need.
 
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import type { Lane } from './lanes.ts';
@@ -12,6 +13,8 @@ import type { Turn } from './turn.ts';
 export interface NodeOptions extends Omit<LinkOptions, 'host' | 'port' | 'handshake'> {
   /** Links of one's own that may be borrowed at a time. */
   readonly dedicated: number;
+  /** The same for commands that block. */
+  readonly blocked: number;
 }
 
 /** A link that was given back, and when, in the turn's milliseconds. */
@@ -35,6 +38,8 @@ export class Node {
   private readonly turn: Turn;
   private readonly counters: Counters;
   private readonly borrowed = new Set<Link>();
+  /** Of these, those that were borrowed to block. */
+  private readonly blocked = new Set<Link>();
   private readonly idle = new Map<Lane, Idle[]>();
 
   constructor(
@@ -59,14 +64,16 @@ export class Node {
     return this.lanes[lane.index] ?? this.openLane(lane);
   }
 
-  /** A link for one user at a time, or undefined when all that are allowed are taken. */
-  borrow(lane: Lane): Link | undefined {
-    const { dedicated } = this.options;
+  /** A link for one user at a time, or undefined when all that are allowed are taken. `toBlock`: of those that may block. */
+  borrow(lane: Lane, toBlock = false): Link | undefined {
+    const { dedicated, blocked } = this.options;
+    const taken = toBlock ? this.blocked.size : this.borrowed.size - this.blocked.size;
+    if (taken >= (toBlock ? blocked : dedicated)) return undefined;
     const idle = this.idle.get(lane)?.pop()?.link;
-    if (idle === undefined && this.borrowed.size >= dedicated) return undefined;
-    if (idle === undefined && this.borrowed.size + this.idleCount >= dedicated) this.closeIdle();
+    if (idle === undefined && this.borrowed.size + this.idleCount >= dedicated + blocked) this.closeIdle();
     const link = idle ?? this.newLink(lane);
     this.borrowed.add(link);
+    if (toBlock) this.blocked.add(link);
     this.counters.totals[TOTAL.dedicatedLinks]! += 1;
     return link;
   }
@@ -81,6 +88,7 @@ export class Node {
   }
 
   private takeBack(link: Link): void {
+    this.blocked.delete(link);
     if (this.borrowed.delete(link)) this.counters.totals[TOTAL.dedicatedLinks]! -= 1;
   }
 

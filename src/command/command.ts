@@ -31,6 +31,8 @@ export const ROUTE = {
   pending: 8,
   /** Refused unless the setting `allow` names it; `refusal` says why. */
   refused: 9,
+  /** Keeps its connection until it is answered: on a link of its own. */
+  blocks: 10,
 } as const;
 export type Route = (typeof ROUTE)[keyof typeof ROUTE];
 

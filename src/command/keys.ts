@@ -82,6 +82,11 @@ export function blocks(command: Command, args: Arguments): boolean {
   return command.hand === HAND.xread && readOption(args, 'block') > 0;
 }
 
+/** Where BLOCK and STREAMS stand in a call of XREAD or XREADGROUP; 0 where one doesn't. */
+export function xreadOptions(args: Arguments): { readonly block: number; readonly streams: number } {
+  return { block: readOption(args, 'block'), streams: readOption(args, 'streams') };
+}
+
 /** For slotOfKeys, which is done with it before it returns. */
 const scratch = new Keys();
 

@@ -37,7 +37,7 @@ function over(whom: 'allShards' | 'allNodes', response: keyof typeof RESPONSE): 
 }
 
 /** Of commands with the flag `blocking` or `pubsub` that have no row. */
-export const BLOCKING = pending('blocking commands are');
+export const BLOCKING: Override = { route: ROUTE.blocks };
 export const PUBSUB = pending('pub/sub is');
 
 const replicates = refused('it would make a shared link the stream of a replica');

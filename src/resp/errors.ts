@@ -34,6 +34,13 @@ export function unknownSubcommand(args: Arguments): Buffer {
   return error(`ERR unknown subcommand '${echo(args, 1)}'. Try ${container} HELP.`);
 }
 
+/** networking.c addReplySubcommandSyntaxError: a subcommand that there is, with too many arguments. */
+export function subcommandSyntax(args: Arguments): Buffer {
+  const container = echo(args, 0).replace(/[a-z]/g, (letter) => letter.toUpperCase());
+  const name = echo(args, 1);
+  return error(`ERR unknown subcommand or wrong number of arguments for '${name}'. Try ${container} HELP.`);
+}
+
 /** `name` in lower case, with its container: `config|get`. */
 export function wrongArity(name: string): Buffer {
   return error(`ERR wrong number of arguments for '${name}' command`);
@@ -81,6 +88,7 @@ export const invalidClientId = fixed('ERR Invalid client ID');
 export const maxAge = fixed('ERR maxage is not an integer or out of range');
 export const maxAgeSign = fixed('ERR maxage should be greater than 0');
 export const noSuchClient = fixed('ERR No such client');
+export const unblockReason = fixed('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR');
 
 export function unknownClientType(args: Arguments, index: number): Buffer {
   return error(`ERR Unknown client type '${echo(args, index, LONG_ECHO)}'`);
@@ -102,13 +110,6 @@ export const timeoutNegative = fixed('ERR timeout is negative');
 export const timeoutRange = fixed('ERR timeout is out of range');
 /** To a monitor, which is a kind of replica to the server. */
 export const replicaKeyspace = fixed("ERR Replica can't interact with the keyspace");
-
-/** networking.c addReplySubcommandSyntaxError: a subcommand's arguments make no sense. */
-export function subcommandSyntax(args: Arguments): Buffer {
-  const container = echo(args, 0).replace(/[a-z]/g, (letter) => letter.toUpperCase());
-  const what = `unknown subcommand or wrong number of arguments for '${echo(args, 1)}'`;
-  return error(`ERR ${what}. Try ${container} HELP.`);
-}
 
 /** CLIENT KILL USER. `name`: one character per byte. */
 export function noSuchUser(name: string): Buffer {
@@ -166,6 +167,11 @@ export const crossSlotTransaction = fixed(
 export function notBegun(text: string): Buffer {
   return error(`${text}; slotless: MULTI was refused, so the commands behind it were executed one by one`);
 }
+
+/** XREADGROUP of streams in several slots: what one slot had delivered would be lost when another fails. */
+export const groupOfSeveralSlots = fixed(
+  "CROSSSLOT slotless: 'xreadgroup' reads streams of one slot only, since a delivery can't be taken back",
+);
 
 /** A bound that the client has passed. */
 export function limit(setting: string, value: number): Buffer {

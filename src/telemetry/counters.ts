@@ -54,6 +54,8 @@ export const TOTAL = {
   topologyChanges: 25,
   /** Written by vitals.ts: seconds of CPU of the worker's thread. */
   cpuSeconds: 26,
+  /** Clients that wait for a blocking command now; up and down. */
+  blockedClients: 27,
 } as const;
 
 export type Total = (typeof TOTAL)[keyof typeof TOTAL];

@@ -46,6 +46,7 @@ export async function room(
   const peers = {
     clientLines: async () => [],
     killClients: async () => 0,
+    unblockClient: async () => false,
     totals: async () => [],
     findScript: async () => undefined,
     signal: async () => [],

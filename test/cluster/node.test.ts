@@ -81,11 +81,22 @@ test('no more links are lent than allowed', async (t) => {
   assert.ok(node.borrow(lanes[0]!) !== undefined);
 });
 
+test('links to block on are counted apart', async (t) => {
+  const { node, lanes } = await stage(t, { dedicated: 1, blocked: 1 });
+  const [one, two] = [node.borrow(lanes[0]!)!, node.borrow(lanes[0]!, true)!];
+  assert.ok(one !== two);
+  assert.deepEqual([node.borrow(lanes[0]!), node.borrow(lanes[0]!, true)], [undefined, undefined]);
+  await ask(two, 'GET', 'a');
+  node.giveBack(lanes[0]!, two);
+  assert.ok(node.borrow(lanes[0]!) === undefined);
+  assert.ok(node.borrow(lanes[0]!, true) === two);
+});
+
 test('links that were given back and those that are lent are no more than allowed together', async (t) => {
-  const { node, lanes } = await stage(t, { dedicated: 2 });
+  const { node, lanes } = await stage(t, { dedicated: 1, blocked: 1 });
   const all: Link[] = [];
   for (const lane of [lanes[0]!, lanes[1]!]) {
-    const some = [node.borrow(lane)!, node.borrow(lane)!];
+    const some = [node.borrow(lane)!, node.borrow(lane, true)!];
     for (const link of some) await ask(link, 'GET', 'a');
     for (const link of some) node.giveBack(lane, link);
     all.push(...some);

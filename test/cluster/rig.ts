@@ -213,6 +213,7 @@ export function clusterOptions(more: Partial<ClusterOptions> = {}): ClusterOptio
   return {
     ...link,
     dedicated: 2,
+    blocked: 2,
     redirects: 5,
     holdFor: 5000,
     natMap: {},

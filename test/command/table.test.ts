@@ -29,7 +29,8 @@ const ROUTES: Readonly<Record<keyof typeof ROUTE, string>> = {
   scan: 'scan',
   special:
     'info randomkey latency|latest latency|histogram memory|stats function|stats slowlog|get script|load script|exists function|load function|list',
-  pending: 'subscribe ssubscribe publish spublish blpop bzmpop wait waitaof pubsub|numsub',
+  pending: 'subscribe ssubscribe publish spublish pubsub|numsub',
+  blocks: 'blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop wait waitaof',
   refused:
     'shutdown replicaof failover debug migrate move swapdb sync psync restore-asking cluster|meet script|debug',
 };

@@ -1,0 +1,54 @@
+// Blocking commands: BLPOP and its kin, XREAD and XREADGROUP with BLOCK, WAIT.
+//
+// Nothing else of the client is under way while one blocks, and what it sends behind it waits, as on one server.
+// Each call has a link of its own (see seat.ts), so nobody else waits. Keys in several slots: see rivals.ts.
+//
+// A client that leaves has its call ended on the server at once. What was popped in that same instant goes back
+// where it was; a lone server would have lost it with the connection. Cold.
+
+import { servesFirst } from '../command/blocking.ts';
+import type { Command } from '../command/command.ts';
+import { CROSS, slotOfKeys, UNKNOWN } from '../command/keys.ts';
+import * as errors from '../resp/errors.ts';
+import type { Frame } from '../resp/request.ts';
+import { Blocking } from './blocked.ts';
+import type { Client } from './client.ts';
+import { inSeveralSlots } from './rivals.ts';
+import { SavedArguments } from './saved.ts';
+import { blockOnStreams } from './streams.ts';
+import { waitForReplicas } from './wait.ts';
+
+/** False: not now, something of the client is still under way. */
+export function block(client: Client, command: Command, f: Frame): boolean {
+  if (!client.settled || client.pending > 0) return false;
+  const args = new SavedArguments(f);
+  const found = slotOfKeys(command, args);
+  if (found === UNKNOWN)
+    return client.refuse(
+      command,
+      errors.unsupported(command.name, 'it blocks, and where its keys are is not known'),
+    );
+  if (found === CROSS && !servesFirst(command) && command.name !== 'xread')
+    return client.refuse(
+      command,
+      command.name === 'xreadgroup' ? errors.groupOfSeveralSlots() : errors.crossSlot(),
+    );
+  return client.workOut(command, async () => {
+    const call = new Blocking(client, command, args);
+    try {
+      if (command.name.startsWith('wait')) return await waitForReplicas(call);
+      // Arguments that make no sense, or no keys: any server says what is wrong.
+      const slot = found >= 0 ? found : client.cluster.anySlot(client.session.id);
+      if (found !== CROSS) return await inOneSlot(call, slot);
+      return await (command.name === 'xread' ? blockOnStreams(call) : inSeveralSlots(call));
+    } finally {
+      call.over();
+    }
+  });
+}
+
+async function inOneSlot(call: Blocking, slot: number): Promise<Buffer> {
+  const seat = call.sit(slot);
+  const reply = await seat.run();
+  return call.conclude(reply, seat.wasBlocked);
+}

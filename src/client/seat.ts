@@ -1,0 +1,353 @@
+// One blocking call at one slot, on a link of its own: followed through moves and failovers with the time that
+// is left, until a server answers it or it is ended.
+//
+//   borrow a link --> HELLO, the call --id--> at the server --reply--> the link is given back
+//        ^                                      |      |
+//        |---- MOVED, ASK, TRYAGAIN, demoted ---'      '-- end(): CLIENT UNBLOCK <id> over the shared link
+//        '---- link lost, the slot has moved
+//
+// The invariant: a call that may be at a server is never left by closing its link while that server answers,
+// since an element could be popped for nobody. CLIENT UNBLOCK makes the server itself choose between the element
+// and the end. HELLO, which every user may give, tells the connection's id, and when its reply is there the
+// call has been read too. Cold.
+//
+// A link lost while the call is at the server: it goes on at the slot's owner. A lone server's client whose
+// connection breaks could not know either whether something was popped for it.
+
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Lane } from '../cluster/lanes.ts';
+import type { Link, Pending } from '../cluster/link.ts';
+import type { Node } from '../cluster/node.ts';
+import { ASK, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from '../cluster/redirect.ts';
+import type { Topology } from '../cluster/topology.ts';
+import { isNil, type Timeout, withTimeLeft } from '../command/blocking.ts';
+import * as errors from '../resp/errors.ts';
+import { command as encodeCommand, nilArray } from '../resp/write.ts';
+import { TOTAL } from '../telemetry/counters.ts';
+import { Asker, type OnBehalf } from './asker.ts';
+import type { HowToUnblock } from './context.ts';
+import { ASKING, SWALLOW } from './owner.ts';
+
+const MINUS = 45;
+const HELLO = encodeCommand(['HELLO']);
+const MULTI = encodeCommand(['MULTI']);
+const EXEC = encodeCommand(['EXEC']);
+/** The reply of an EXEC with one command stands behind this. */
+const ONE_REPLY = '*1\r\n';
+const DEMOTED = /^-UNBLOCKED force unblock/;
+/** What a server says to CLIENT UNBLOCK id ERROR. */
+const UNBLOCKED = '-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n';
+/** Redirects that are followed at once. */
+const IMMEDIATE = 3;
+/** Having been at a server for so long, a call had been taken: troubles are counted anew. */
+const TAKEN = 250;
+const LOOK_EVERY = 250;
+/** A call that goes out so soon goes out as it came, ms. */
+const PRECISION = 5;
+const FIRST_PAUSE = 5;
+const LONGEST_PAUSE = 100;
+
+/** What a call needs to be made. */
+export interface BlockingCall {
+  readonly client: OnBehalf;
+  /** Kept by the caller until all is done. */
+  readonly lane: Lane;
+  readonly words: readonly Buffer[];
+  readonly timeout: Timeout;
+  /** When its time is over, by performance.now(). */
+  readonly deadline: number;
+}
+
+/** In place of a reply: the link was lost. */
+type Lost = string;
+
+export class Seat {
+  readonly slot: number;
+  /** The call is at a server, which has not answered at once. */
+  blocked = false;
+  /** Told when `blocked` has become true. */
+  onBlocked: () => void = () => {};
+
+  private readonly call: BlockingCall;
+  /** Only what is there now, as inside a MULTI: nothing blocks. */
+  private readonly once: boolean;
+  private how: HowToUnblock | undefined = undefined;
+  /** Called away from a node that has lost the slot. */
+  private recalled = false;
+  private node: Node | undefined = undefined;
+  private link: Link | undefined = undefined;
+  private asking = false;
+  private id = '';
+  private attempts = 0;
+  /** When it was last taken by a server that did not answer at once. */
+  private blockedAt = 0;
+  private wake: (() => void) | undefined = undefined;
+
+  constructor(call: BlockingCall, slot: number, once = false) {
+    this.call = call;
+    this.slot = slot;
+    this.once = once;
+  }
+
+  /** A server has been asked and may answer at once. */
+  get asks(): boolean {
+    return this.link !== undefined && !this.blocked;
+  }
+
+  /** It has blocked at a server at some time. */
+  get wasBlocked(): boolean {
+    return this.blockedAt > 0;
+  }
+
+  /** Makes the call; the raw reply, or an error of the proxy's own. Once. */
+  async run(): Promise<Buffer> {
+    const { cluster } = this;
+    const { backoffMin, backoffMax, redirects, holdFor } = cluster.options;
+    let node = cluster.ownerOf(this.slot);
+    let troubledSince = 0;
+    let bounces = 0;
+    let last = errors.notServed('the slot has no owner');
+    const stop = watch(cluster, this);
+    try {
+      for (;;) {
+        if (this.how !== undefined) return this.endedHere(this.how);
+        const now = performance.now();
+        // A call that no server could be asked at all is not answered with "nothing there".
+        if (now >= this.call.deadline && this.blockedAt > 0) return this.endedHere('TIMEOUT');
+        if (node === undefined) {
+          troubledSince ||= now;
+          if (now - troubledSince > holdFor) return last;
+          const longest = Math.min(backoffMax, backoffMin * 2 ** Math.min(bounces++, 10));
+          await this.pause(longest * (0.5 + Math.random() / 2));
+          node = cluster.ownerOf(this.slot);
+          this.asking = false;
+          continue;
+        }
+        const link = node.borrow(this.call.lane, true);
+        if (link === undefined) return errors.limit('node.blocked', cluster.options.blocked);
+        const reply = await this.ask(node, link);
+        if (this.blockedAt > now && performance.now() - this.blockedAt > TAKEN) troubledSince = bounces = 0;
+        if (typeof reply === 'string') {
+          node.discard(link);
+          last = REFUSED_LOGIN.test(reply) ? errors.asServerSaid(reply) : errors.notServed(reply);
+          if (REFUSED_LOGIN.test(reply)) return last;
+          if (!this.recalled) cluster.ask(`a link to ${node.address} was lost`);
+          this.recalled = false;
+          node = undefined;
+          continue;
+        }
+        node.giveBack(this.call.lane, link);
+        if (this.recalled) {
+          this.recalled = false;
+          if (isNil(reply)) {
+            node = cluster.ownerOf(this.slot);
+            this.asking = false;
+            continue;
+          }
+        }
+        const kind = reply[0] === MINUS ? kindOf(reply) : NONE;
+        if (kind === NONE) return reply;
+        last = reply;
+        const target = kind === MOVED || kind === ASK ? targetOf(reply, 0, reply.length) : undefined;
+        if (target !== undefined) {
+          if (++bounces > redirects) return reply;
+          const { totals } = cluster.counters;
+          totals[kind === MOVED ? TOTAL.redirectsMoved : TOTAL.redirectsAsk]! += 1;
+          const host = target.host === '' ? node.host : target.host;
+          this.asking = kind === ASK;
+          node =
+            kind === ASK ? cluster.nodeAt(host, target.port) : cluster.moved(this.slot, host, target.port);
+          if (bounces > IMMEDIATE) await this.pause(FIRST_PAUSE * bounces);
+          continue;
+        }
+        cluster.counters.totals[TOTAL.redirectsOther]! += 1;
+        // A call with several keys waits so until its slot has arrived, for as long as it would block.
+        if (kind === TRYAGAIN) {
+          if (this.once) return nilArray(this.call.lane.resp);
+          troubledSince = bounces = 0;
+        } else cluster.ask(reply.toString('latin1', 1, 60));
+        node = undefined;
+      }
+    } finally {
+      stop();
+    }
+  }
+
+  /** Ends it, where it is: `run` resolves with what comes of that, an element if one was popped just then. */
+  end(how: HowToUnblock): void {
+    if (this.how !== undefined) return;
+    this.how = how;
+    this.wake?.();
+    if (this.blocked) this.unblock(how);
+  }
+
+  /** The map may be another: a node that has lost the slot is left, if it takes its time to send the call on. */
+  look(): void {
+    const owner = this.cluster.ownerOf(this.slot);
+    if (!this.blocked || this.asking || this.recalled || owner === undefined || owner === this.node) return;
+    this.recalled = true;
+    if (this.how === undefined) this.unblock('TIMEOUT');
+  }
+
+  private get cluster(): Cluster {
+    return this.call.client.cluster;
+  }
+
+  private ask(node: Node, link: Link): Promise<Buffer | Lost> {
+    this.node = node;
+    this.link = link;
+    this.id = '';
+    link.patient = true;
+    const { words, timeout, deadline } = this.call;
+    const left = deadline - performance.now();
+    // In MULTI, ASKING would be forgotten: the shortest time there is takes its place.
+    const inMulti = this.once && !this.asking;
+    const some = this.attempts++ > 0 || left < timeout.milliseconds - PRECISION;
+    const again = some && Number.isFinite(deadline) && timeout.at > 0;
+    const shortest = this.once && this.asking && timeout.at > 0;
+    const request = encodeCommand(
+      shortest || again ? withTimeLeft(words, timeout, shortest ? 1 : left) : words,
+    );
+    return new Promise((resolve) => {
+      let refusal: Buffer | undefined;
+      const done = (reply: Buffer | Lost) => {
+        this.blocked = false;
+        this.link = undefined;
+        link.patient = false;
+        resolve(reply);
+      };
+      const send = (bytes: Buffer, pending: Pending) => link.send(pending, bytes, 0, bytes.length).release();
+      send(
+        HELLO,
+        collect((reply) => this.arrived(link, reply)),
+      );
+      if (this.asking) send(ASKING, SWALLOW);
+      if (inMulti) {
+        send(MULTI, SWALLOW);
+        const queued = (reply: Buffer) => {
+          if (reply[0] === MINUS) refusal = reply;
+        };
+        send(request, collect(queued));
+        send(
+          EXEC,
+          collect((reply) => done(refusal ?? insideOf(reply)), done),
+        );
+      } else send(request, collect(done, done));
+    });
+  }
+
+  /** The server has said hello, and has read the call with it. */
+  private arrived(link: Link, hello: Buffer): void {
+    this.id = /\r\nid\r\n:(\d+)\r\n/.exec(hello.toString('latin1'))?.[1] ?? '';
+    // What it answers at once has come in the same read.
+    setImmediate(() => {
+      if (this.link !== link) return;
+      this.blocked = true;
+      this.blockedAt = performance.now();
+      this.onBlocked();
+      if (this.how !== undefined) this.unblock(this.how);
+      else this.look();
+    });
+  }
+
+  /** Has the server end the call. A node that does not answer in time is given up. */
+  private async unblock(how: HowToUnblock): Promise<void> {
+    const { link, node, id } = this;
+    if (link === undefined || node === undefined) return;
+    if (id === '') return link.close('its id is not known');
+    const late = setTimeout(() => {
+      if (this.link === link) link.close('the node does not answer');
+    }, link.options.connectTimeout);
+    await Asker.asProxy(this.call.client, async (asker) => {
+      // 0: the call has not begun to block yet, or its reply is on its way.
+      for (let wait = FIRST_PAUSE; this.link === link; wait = Math.min(wait * 2, LONGEST_PAUSE)) {
+        const reply = await asker.raw(node, ['CLIENT', 'UNBLOCK', id, how], false);
+        if (this.link !== link) break;
+        if (/^-(NOPERM|NOAUTH|WRONGPASS)/.test(reply.toString('latin1')))
+          link.close('it may not be unblocked');
+        else await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    });
+    clearTimeout(late);
+  }
+
+  private endedHere(how: HowToUnblock): Buffer {
+    return endedReply(how, this.call.lane.resp);
+  }
+
+  private pause(milliseconds: number): Promise<void> {
+    const left = this.call.deadline - performance.now();
+    const time = left > 0 ? Math.min(milliseconds, left) : milliseconds;
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, time);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+/** What a server answers to a call that CLIENT UNBLOCK has ended. */
+export function endedReply(how: HowToUnblock, resp: 2 | 3): Buffer {
+  return how === 'ERROR' ? Buffer.from(UNBLOCKED) : nilArray(resp);
+}
+
+const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
+
+function kindOf(reply: Buffer): number {
+  return DEMOTED.test(reply.toString('latin1', 0, 40)) ? READONLY : redirectOf(reply, 0, reply.length);
+}
+
+/** The one reply inside an EXEC's. */
+function insideOf(reply: Buffer): Buffer {
+  return reply.toString('latin1', 0, ONE_REPLY.length) === ONE_REPLY
+    ? reply.subarray(ONE_REPLY.length)
+    : reply;
+}
+
+/** A whole reply, or the reason why there is none. */
+function collect(done: (reply: Buffer) => void, lost: (reason: string) => void = () => {}): Pending {
+  const pieces: Buffer[] = [];
+  return {
+    reply: (bytes, from, to) => done(Buffer.from(bytes.subarray(from, to))),
+    piece: (bytes, from, to, last) => {
+      pieces.push(Buffer.from(bytes.subarray(from, to)));
+      if (last) done(Buffer.concat(pieces));
+    },
+    lost: (_sent, _begun, reason) => lost(reason),
+  };
+}
+
+// ---- who looks at the map
+
+interface Watch {
+  readonly seats: Set<Seat>;
+  readonly timer: NodeJS.Timeout;
+}
+
+const watches = new WeakMap<Cluster, Watch>();
+
+/** Has a seat look whenever the map has changed. Returns what ends that. */
+function watch(cluster: Cluster, seat: Seat): () => void {
+  let found = watches.get(cluster);
+  if (found === undefined) {
+    let seen: Topology = cluster.topology;
+    const seats = new Set<Seat>();
+    const timer = setInterval(() => {
+      if (cluster.topology === seen) return;
+      seen = cluster.topology;
+      for (const each of seats) each.look();
+    }, LOOK_EVERY);
+    found = { seats, timer };
+    watches.set(cluster, found);
+  }
+  const { seats, timer } = found;
+  seats.add(seat);
+  return () => {
+    seats.delete(seat);
+    if (seats.size > 0) return;
+    clearInterval(timer);
+    watches.delete(cluster);
+  };
+}

@@ -1,0 +1,95 @@
+// XREAD of streams in several slots, with and without BLOCK. Cold.
+//
+// Reading takes nothing away, so all slots are asked at once, and what they give is merged in the order of the
+// streams asked for. With BLOCK `$` is made an id first, once; when no slot has anything, the first that gets
+// something answers, with that stream alone, as one server would.
+
+import { isNil, keysOf, withKeys, wordsOf } from '../command/blocking.ts';
+import type { Command } from '../command/command.ts';
+import { slotOf } from '../command/slot.ts';
+import { mergeStreams } from '../command/streams.ts';
+import type { Frame } from '../resp/request.ts';
+import { command as encodeCommand } from '../resp/write.ts';
+import { Asker } from './asker.ts';
+import type { Blocking } from './blocked.ts';
+import type { Client } from './client.ts';
+import { Question } from './request.ts';
+import { empty, type Group, groups, race } from './rivals.ts';
+import { SavedArguments } from './saved.ts';
+
+const MINUS = 45;
+
+/** XREAD without BLOCK. False: not now. */
+export function readStreams(client: Client, command: Command, f: Frame): boolean {
+  if (!client.settled || client.pending > 0) return false;
+  const args = new SavedArguments(f);
+  const words = wordsOf(args);
+  const keys = keysOf(command, args);
+  return client.workOut(command, () => {
+    const ask = ({ slot, keys: some }: Group) =>
+      Question.ask(client, slot, encodeCommand(withKeys(command, words, keys, some)), true);
+    return merged(client.session.resp, words, groups({ words, keys }), ask);
+  });
+}
+
+/** XREAD with BLOCK. */
+export async function blockOnStreams(call: Blocking): Promise<Buffer> {
+  const { command, keys, lane } = call;
+  const words = await withIds(call);
+  const all = groups(call);
+  const wordsFor = (some: readonly number[]) => withKeys(command, words, keys, some);
+  const there = await merged(lane.resp, words, all, ({ slot, keys: some }) =>
+    call.sit(slot, wordsFor(some), true).run(),
+  );
+  if (call.how === undefined && isNil(there)) {
+    const replies = await race(
+      call,
+      all.map(({ slot, keys: some }) => call.sit(slot, wordsFor(some))),
+    );
+    const found = replies.find((reply) => isData(reply));
+    return call.conclude(found ?? empty(call, replies), true);
+  }
+  return call.conclude(isData(there) ? there : empty(call, [there]), false);
+}
+
+function isData(reply: Buffer): boolean {
+  return reply[0] !== MINUS && !isNil(reply);
+}
+
+/** Asks all slots; their replies in one, or the first error. */
+async function merged(
+  resp: 2 | 3,
+  words: readonly Buffer[],
+  all: readonly Group[],
+  ask: (group: Group) => Promise<Buffer>,
+): Promise<Buffer> {
+  const slots = await Promise.all(
+    all.map(async (group) => ({
+      asked: group.keys.map((at) => ({ at, name: words[at]! })),
+      reply: await ask(group),
+    })),
+  );
+  const failed = slots.find(({ reply }) => reply[0] === MINUS);
+  return failed?.reply ?? mergeStreams(resp, slots);
+}
+
+/**
+ * The call's words with an id for each `$`: that of the stream's last entry. Entries that come later have
+ * higher ones, also where the last one that was ever there has been deleted.
+ */
+async function withIds({ client, words, keys }: Blocking): Promise<Buffer[]> {
+  const ids = new Map<number, Buffer>();
+  await Asker.with(client, async (asker) => {
+    const find = async (at: number) => {
+      const id = at + keys.length;
+      if (words[id]!.toString('latin1') !== '$') return;
+      const key = words[at]!;
+      const slot = slotOf(key, 0, key.length);
+      const entries = await asker.value(slot, ['XREVRANGE', key, '+', '-', 'COUNT', 1]);
+      const [last] = entries as [Buffer, unknown][];
+      ids.set(id, last?.[0] ?? Buffer.from('0-0'));
+    };
+    await Promise.all(keys.map(find));
+  });
+  return words.map((each, i) => ids.get(i) ?? each);
+}
