@@ -60,7 +60,9 @@ async function askOne(call: Blocking, asker: Asker, node: Node): Promise<Buffer>
   const link = node.borrow(asker.lane, true);
   if (link === undefined) return errors.limit('node.blocked', client.context.config.node.blocked);
   let given = false;
-  const replies = [HELLO, MARK, encodeCommand(call.words)].map((bytes) => askOnce(link, bytes));
+  // Who has written nothing is told at once how many replicas there are.
+  const mark = client.wrote === 0 ? HELLO : MARK;
+  const replies = [HELLO, mark, encodeCommand(call.words)].map((bytes) => askOnce(link, bytes));
   link.patient = true;
   const stop = call.whenEnded(async (how) => {
     // Whoever has left needs no count. Else the server gives that which it has reached.
@@ -72,15 +74,15 @@ async function askOne(call: Blocking, asker: Asker, node: Node): Promise<Buffer>
       if (!given) link.close('it was unblocked');
     }, link.options.connectTimeout);
   });
-  const [, mark, reply] = (await Promise.all(replies)) as [Buffer, Buffer, Buffer];
+  const [, marked, reply] = (await Promise.all(replies)) as [Buffer, Buffer, Buffer];
   given = true;
   stop();
   link.patient = false;
   node.giveBack(asker.lane, link);
   if (call.how !== undefined && reply[0] === MINUS && !/^-UNBLOCKED/.test(String(reply)))
     return endedReply('ERROR', call.lane.resp);
-  if (mark[0] !== MINUS || reply[0] === MINUS || UNKNOWN.test(String(mark))) return reply;
-  return errors.partFailed(`node ${node.address}`, mark.toString('latin1', 1).trimEnd());
+  if (marked[0] !== MINUS || reply[0] === MINUS || UNKNOWN.test(String(marked))) return reply;
+  return errors.partFailed(`node ${node.address}`, marked.toString('latin1', 1).trimEnd());
 }
 
 /** The first error, or number by number the least. */
