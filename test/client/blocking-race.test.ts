@@ -71,7 +71,7 @@ async function run(race: Race, connect: () => Promise<RawClient>): Promise<void>
     const sent = client.call(...call);
     if (upTo(100) < race.unblocked) {
       await nextTurn();
-      void judge.call('CLIENT', 'UNBLOCK', id, upTo(2) === 0 ? 'TIMEOUT' : 'ERROR');
+      judge.call('CLIENT', 'UNBLOCK', id, upTo(2) === 0 ? 'TIMEOUT' : 'ERROR').catch(() => {});
     }
     const leaves = upTo(100) < race.leaving;
     // It ends its side, and reads what may still come.
