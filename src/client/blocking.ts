@@ -39,8 +39,8 @@ export function block(client: Client, command: Command, f: Frame): boolean {
       if (command.name.startsWith('wait')) return await waitForReplicas(call);
       // Arguments that make no sense, or no keys: any server says what is wrong.
       const slot = found >= 0 ? found : client.cluster.anySlot(client.session.id);
-      if (found !== CROSS) return await inOneSlot(call, slot);
-      return await (command.name === 'xread' ? blockOnStreams(call) : inSeveralSlots(call));
+      if (command.name === 'xread') return await blockOnStreams(call, found === CROSS ? -1 : slot);
+      return await (found === CROSS ? inSeveralSlots(call) : inOneSlot(call, slot));
     } finally {
       call.over();
     }

@@ -19,19 +19,21 @@ import type { Lane } from '../cluster/lanes.ts';
 import type { Link, Pending } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import { ASK, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from '../cluster/redirect.ts';
-import type { Topology } from '../cluster/topology.ts';
 import { isNil, type Timeout, withTimeLeft } from '../command/blocking.ts';
 import * as errors from '../resp/errors.ts';
 import { command as encodeCommand, nilArray } from '../resp/write.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { Asker, type OnBehalf } from './asker.ts';
 import type { HowToUnblock } from './context.ts';
+import { type Waiting, watch } from './lookout.ts';
 import { ASKING, SWALLOW } from './owner.ts';
 
 const MINUS = 45;
 const HELLO = encodeCommand(['HELLO']);
 const MULTI = encodeCommand(['MULTI']);
 const EXEC = encodeCommand(['EXEC']);
+/** What a call waits that is only asked for what is there, where it waits at all, ms. */
+const SHORTEST = 1;
 /** The reply of an EXEC with one command stands behind this. */
 const ONE_REPLY = '*1\r\n';
 const DEMOTED = /^-UNBLOCKED force unblock/;
@@ -41,7 +43,6 @@ const UNBLOCKED = '-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n';
 const IMMEDIATE = 3;
 /** Having been at a server for so long, a call had been taken: troubles are counted anew. */
 const TAKEN = 250;
-const LOOK_EVERY = 250;
 /** A call that goes out so soon goes out as it came, ms. */
 const PRECISION = 5;
 const FIRST_PAUSE = 5;
@@ -61,7 +62,7 @@ export interface BlockingCall {
 /** In place of a reply: the link was lost. */
 type Lost = string;
 
-export class Seat {
+export class Seat implements Waiting {
   readonly slot: number;
   /** The call is at a server, which has not answered at once. */
   blocked = false;
@@ -200,16 +201,12 @@ export class Seat {
     link.patient = true;
     const { words, timeout, deadline } = this.call;
     const left = deadline - performance.now();
-    // In MULTI, ASKING would be forgotten: the shortest time there is takes its place.
-    const inMulti = this.once && !this.asking;
     const some = this.attempts++ > 0 || left < timeout.milliseconds - PRECISION;
-    const again = some && Number.isFinite(deadline) && timeout.at > 0;
-    const shortest = this.once && this.asking && timeout.at > 0;
+    const rewrite = this.once ? timeout.valid : some && Number.isFinite(deadline) && timeout.at > 0;
     const request = encodeCommand(
-      shortest || again ? withTimeLeft(words, timeout, shortest ? 1 : left) : words,
+      rewrite ? withTimeLeft(words, timeout, this.once ? SHORTEST : left) : words,
     );
     return new Promise((resolve) => {
-      let refusal: Buffer | undefined;
       const done = (reply: Buffer | Lost) => {
         this.blocked = false;
         this.link = undefined;
@@ -222,17 +219,9 @@ export class Seat {
         collect((reply) => this.arrived(link, reply)),
       );
       if (this.asking) send(ASKING, SWALLOW);
-      if (inMulti) {
-        send(MULTI, SWALLOW);
-        const queued = (reply: Buffer) => {
-          if (reply[0] === MINUS) refusal = reply;
-        };
-        send(request, collect(queued));
-        send(
-          EXEC,
-          collect((reply) => done(refusal ?? insideOf(reply)), done),
-        );
-      } else send(request, collect(done, done));
+      // In MULTI, ASKING would be forgotten: the shortest time there is takes its place.
+      if (this.once && !this.asking) sendOnce(send, request, done);
+      else send(request, collect(done, done));
     });
   }
 
@@ -299,6 +288,34 @@ function kindOf(reply: Buffer): number {
   return DEMOTED.test(reply.toString('latin1', 0, 40)) ? READONLY : redirectOf(reply, 0, reply.length);
 }
 
+/**
+ * A call in a MULTI of its own, where nothing blocks. A user who may not give MULTI has the call executed by
+ * itself; it must not block long, and its own reply counts.
+ */
+function sendOnce(
+  send: (bytes: Buffer, pending: Pending) => void,
+  request: Buffer,
+  done: (reply: Buffer | Lost) => void,
+): void {
+  let alone = false;
+  let reply: Buffer | undefined;
+  const begun = (said: Buffer) => {
+    alone = said[0] === MINUS;
+  };
+  const called = (said: Buffer) => {
+    if (alone || said[0] === MINUS) reply = said;
+  };
+  send(MULTI, collect(begun));
+  send(request, collect(called));
+  send(
+    EXEC,
+    collect(
+      (said) => done(reply ?? insideOf(said)),
+      (reason) => done(reply ?? reason),
+    ),
+  );
+}
+
 /** The one reply inside an EXEC's. */
 function insideOf(reply: Buffer): Buffer {
   return reply.toString('latin1', 0, ONE_REPLY.length) === ONE_REPLY
@@ -316,38 +333,5 @@ function collect(done: (reply: Buffer) => void, lost: (reason: string) => void =
       if (last) done(Buffer.concat(pieces));
     },
     lost: (_sent, _begun, reason) => lost(reason),
-  };
-}
-
-// ---- who looks at the map
-
-interface Watch {
-  readonly seats: Set<Seat>;
-  readonly timer: NodeJS.Timeout;
-}
-
-const watches = new WeakMap<Cluster, Watch>();
-
-/** Has a seat look whenever the map has changed. Returns what ends that. */
-function watch(cluster: Cluster, seat: Seat): () => void {
-  let found = watches.get(cluster);
-  if (found === undefined) {
-    let seen: Topology = cluster.topology;
-    const seats = new Set<Seat>();
-    const timer = setInterval(() => {
-      if (cluster.topology === seen) return;
-      seen = cluster.topology;
-      for (const each of seats) each.look();
-    }, LOOK_EVERY);
-    found = { seats, timer };
-    watches.set(cluster, found);
-  }
-  const { seats, timer } = found;
-  seats.add(seat);
-  return () => {
-    seats.delete(seat);
-    if (seats.size > 0) return;
-    clearInterval(timer);
-    watches.delete(cluster);
   };
 }

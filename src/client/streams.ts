@@ -10,12 +10,12 @@ import { slotOf } from '../command/slot.ts';
 import { mergeStreams } from '../command/streams.ts';
 import type { Frame } from '../resp/request.ts';
 import { command as encodeCommand } from '../resp/write.ts';
-import { Asker } from './asker.ts';
+import { Asker, ServerError } from './asker.ts';
 import type { Blocking } from './blocked.ts';
 import type { Client } from './client.ts';
 import { Question } from './request.ts';
 import { empty, type Group, groups, race } from './rivals.ts';
-import { SavedArguments } from './saved.ts';
+import { parseReply, SavedArguments } from './saved.ts';
 
 const MINUS = 45;
 
@@ -32,10 +32,14 @@ export function readStreams(client: Client, command: Command, f: Frame): boolean
   });
 }
 
-/** XREAD with BLOCK. */
-export async function blockOnStreams(call: Blocking): Promise<Buffer> {
+/** XREAD with BLOCK. `only`: the one slot its streams lie in; -1: they lie in several. */
+export async function blockOnStreams(call: Blocking, only: number): Promise<Buffer> {
   const { command, keys, lane } = call;
   const words = await withIds(call);
+  if (only >= 0) {
+    const seat = call.sit(only, words);
+    return call.conclude(await seat.run(), seat.wasBlocked);
+  }
   const all = groups(call);
   const wordsFor = (some: readonly number[]) => withKeys(command, words, keys, some);
   const there = await merged(lane.resp, words, all, ({ slot, keys: some }) =>
@@ -75,7 +79,8 @@ async function merged(
 
 /**
  * The call's words with an id for each `$`: that of the stream's last entry. Entries that come later have
- * higher ones, also where the last one that was ever there has been deleted.
+ * higher ones, also where the last one that was ever there has been deleted. So nothing is missed while the call
+ * goes from one node to another. A user who may not give XREVRANGE keeps the `$`.
  */
 async function withIds({ client, words, keys }: Blocking): Promise<Buffer[]> {
   const ids = new Map<number, Buffer>();
@@ -85,7 +90,11 @@ async function withIds({ client, words, keys }: Blocking): Promise<Buffer[]> {
       if (words[id]!.toString('latin1') !== '$') return;
       const key = words[at]!;
       const slot = slotOf(key, 0, key.length);
-      const entries = await asker.value(slot, ['XREVRANGE', key, '+', '-', 'COUNT', 1]);
+      const entries = parseReply(await asker.raw(slot, ['XREVRANGE', key, '+', '-', 'COUNT', 1]));
+      if (entries instanceof Error) {
+        if (entries.message.startsWith('NOPERM')) return;
+        throw new ServerError(entries.message);
+      }
       const [last] = entries as [Buffer, unknown][];
       ids.set(id, last?.[0] ?? Buffer.from('0-0'));
     };

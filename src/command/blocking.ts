@@ -18,7 +18,12 @@ export interface Timeout {
   readonly scale: 1 | 1000;
   /** In milliseconds; Infinity: for ever, or no number. */
   readonly milliseconds: number;
+  /** Whether a server takes it. */
+  readonly valid: boolean;
 }
+
+/** A timeout above this may be out of a server's range, seconds. */
+const SURELY_VALID = 1e9;
 
 const LAST: ReadonlySet<string> = new Set(['blpop', 'brpop', 'bzpopmin', 'bzpopmax', 'blmove', 'brpoplpush']);
 const FIRST: ReadonlySet<string> = new Set(['blmpop', 'bzmpop']);
@@ -26,8 +31,14 @@ const FIRST: ReadonlySet<string> = new Set(['blmpop', 'bzmpop']);
 export function timeoutOf(command: Command, args: Arguments): Timeout {
   const at = positionOf(command, args);
   const scale = command.hand === HAND.xread || command.name.startsWith('wait') ? 1000 : 1;
-  const given = at === 0 ? 0 : Number(word(args, at).toString('latin1'));
-  return { at, scale, milliseconds: given > 0 ? (given * 1000) / scale : Number.POSITIVE_INFINITY };
+  const text = at === 0 ? '' : word(args, at).toString('latin1');
+  const given = Number(text);
+  return {
+    at,
+    scale,
+    milliseconds: given > 0 ? (given * 1000) / scale : Number.POSITIVE_INFINITY,
+    valid: (scale === 1 ? /^\d+(\.\d+)?$/ : /^\d+$/).test(text) && given < SURELY_VALID,
+  };
 }
 
 function positionOf(command: Command, args: Arguments): number {

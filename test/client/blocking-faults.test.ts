@@ -84,6 +84,20 @@ for (const server of await availableServers()) {
       several.destroy();
     });
 
+    test('a planned failover', async () => {
+      const mover = new Mover(cluster);
+      await mover.agreed();
+      const client = await proxy.connect();
+      const owner = await cluster.ownerOf(SLOT);
+      const reply = client.ask('XREAD', 'BLOCK', 0, 'STREAMS', KEY, '$');
+      await blockedAt(owner.port, 1);
+      await mover.make({ what: 'failover', slot: SLOT });
+      await other.ask('XADD', KEY, '1-1', 'f', 'v');
+      assert.deepEqual(await reply, [[KEY, [['1-1', ['f', 'v']]]]]);
+      await other.ask('DEL', KEY);
+      client.destroy();
+    });
+
     test('a primary that is halted is not waited for: its heir is', async () => {
       await new Mover(cluster).agreed();
       const client = await proxy.connect();

@@ -213,6 +213,63 @@ for (const server of await availableServers()) {
       await isOpen(client);
     });
 
+    test('a user who may pop and nothing else is served, and what goes back is put back for him', async () => {
+      await other.call(
+        'ACL',
+        'SETUSER',
+        'ann',
+        'on',
+        '>pass',
+        '~*',
+        '+blpop',
+        '+blmpop',
+        '+xread',
+        '+@connection',
+      );
+      const client = await proxy.connect();
+      await client.call('AUTH', 'ann', 'pass');
+      for (const key of [A, B, C]) await other.call('RPUSH', key, `${key}1`);
+      assert.deepEqual(await client.ask('BLPOP', 'none', C, A, 0), [C, 'foo1']);
+      assert.deepEqual(await client.ask('BLMPOP', 0, 2, C, B, 'LEFT'), [B, ['b1']]);
+      await client.ask('BLPOP', A, B, 0);
+      assert.match(String(await client.ask('BRPOP', A, B, 0)), /NOPERM/);
+      for (let i = 0; i < 20; i++) {
+        const reply = client.ask('BLPOP', A, B, C, 0);
+        await blocked(3);
+        // All three have something in the same instant: one is for the client, the others are there again.
+        const pushers = await Promise.all([A, B, C].map(() => proxy.connect()));
+        await Promise.all([A, B, C].map((key, k) => pushers[k]!.call('RPUSH', key, 'x')));
+        const [key] = (await reply) as [string];
+        for (const each of [A, B, C]) assert.equal(await other.ask('LLEN', each), each === key ? 0 : 1);
+        await other.call('DEL', A, B, C);
+        for (const pusher of pushers) pusher.destroy();
+      }
+      const waits = client.ask('XREAD', 'BLOCK', 0, 'STREAMS', A, '$');
+      await blocked(1);
+      await other.call('XADD', A, '1-1', 'f', 'v');
+      assert.deepEqual(await waits, [[A, [['1-1', ['f', 'v']]]]]);
+      await other.call('DEL', A);
+      await isOpen(client);
+    });
+
+    test('over two workers, CLIENT UNBLOCK finds its client', async () => {
+      const both = await startProxy({ cluster, settings: { workers: 2 } });
+      const clients = await Promise.all(Array.from({ length: 16 }, () => both.connect()));
+      const judge = await both.connect();
+      const ids = await Promise.all(clients.map((client) => client.ask('CLIENT', 'ID')));
+      const replies = clients.map((client, i) => client.call('BLPOP', A, i % 2 === 0 ? A : B, 0));
+      await blocked(24);
+      for (const id of ids) assert.equal(await judge.ask('CLIENT', 'UNBLOCK', String(id)), 1);
+      for (const reply of replies) assert.equal(String(await reply), '*-1\r\n');
+      // At its end the proxy lets those go who wait, at once.
+      for (const client of clients) client.call('BRPOP', A, B, 0).catch(() => {});
+      await blocked(32);
+      await both.stop();
+      await blocked(0);
+      assert.equal(await other.ask('RPUSH', A, 'x'), 1);
+      assert.equal(await other.ask('DEL', A), 1);
+    });
+
     test('the bounded pool says so when it is empty', async () => {
       const small = await startProxy({ cluster, settings: { 'node.blocked': 1 } });
       try {
