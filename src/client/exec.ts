@@ -245,6 +245,8 @@ class Conclusion {
       watch.release();
       return nil;
     }
+    // It is no call, so it is counted here.
+    if (!run.reads) client.wrote |= 1 << (watch.slot >>> 9);
     const reply = await watch.exec(bytesOf(run), run.owners.length + 2, run.reads, nil);
     return this.distribute(run, reply) ? undefined : reply;
   }
