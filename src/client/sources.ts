@@ -21,10 +21,13 @@ export interface Script {
 const CRLF = 2;
 /** As many bytes of a text make its look. */
 const SAMPLES = 32;
+/** As many texts of one look are compared; beyond them the SHA1 tells. */
+const ALIKE = 8;
 
 export class Sources {
   private readonly bySha: LRUCache<string, Script>;
-  private readonly byLook = new Map<number, Script>();
+  /** Texts that look alike, up to ALIKE of each look. */
+  private readonly byLook = new Map<number, Script[]>();
 
   /** @param count of scripts @param bytes of their texts */
   constructor(count: number, bytes: number) {
@@ -32,9 +35,7 @@ export class Sources {
       max: count,
       maxSize: bytes,
       sizeCalculation: ({ source }) => source.length + 1,
-      dispose: (script) => {
-        if (this.byLook.get(script.look) === script) this.byLook.delete(script.look);
-      },
+      dispose: (script) => this.forget(script),
     });
   }
 
@@ -50,16 +51,22 @@ export class Sources {
   add(bytes: Buffer, from: number, to: number): Script {
     const look = lookOf(bytes, from, to);
     const alike = this.byLook.get(look);
-    if (alike !== undefined && alike.source.compare(bytes, from, to) === 0) {
-      // It has been used again.
-      this.bySha.get(alike.sha);
-      return alike;
+    if (alike !== undefined) {
+      for (let i = 0; i < alike.length; i++) {
+        const script = alike[i]!;
+        if (script.source.compare(bytes, from, to) !== 0) continue;
+        // It has been used again.
+        this.bySha.get(script.sha);
+        return script;
+      }
     }
     const sha = hash('sha1', bytes.subarray(from, to), 'hex');
     const script = this.bySha.get(sha) ?? scriptOf(sha, bytes.subarray(from, to), look);
     this.bySha.set(sha, script);
     // Too long to be kept: nothing of it stays.
-    if (this.bySha.has(sha)) this.byLook.set(look, script);
+    if (!this.bySha.has(sha)) return script;
+    if (alike === undefined) this.byLook.set(look, [script]);
+    else if (alike.length < ALIKE) alike.push(script);
     return script;
   }
 
@@ -69,6 +76,12 @@ export class Sources {
 
   clear(): void {
     this.bySha.clear();
+  }
+
+  private forget({ sha, look }: Script): void {
+    const others = this.byLook.get(look)?.filter((script) => script.sha !== sha) ?? [];
+    if (others.length > 0) this.byLook.set(look, others);
+    else this.byLook.delete(look);
   }
 }
 
