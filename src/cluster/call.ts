@@ -328,10 +328,13 @@ export abstract class Call implements Pending, Waiting {
     this.caller.callLoose(this);
     const node =
       kind === MOVED ? cluster.moved(target.slot, host, target.port) : cluster.nodeAt(host, target.port);
+    const unready = !cluster.gates.holdsBack(this) && !this.ready(node);
+    // While a node is being made ready, time alone bounds it.
+    if (unready) this.troubled().redirects--;
     if (
+      unready ||
       (this.troubled().redirects > IMMEDIATE && kind === MOVED) ||
-      cluster.gates.holdsBack(this) ||
-      !this.ready(node)
+      cluster.gates.holdsBack(this)
     ) {
       this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
       this.hold();
