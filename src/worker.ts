@@ -15,6 +15,7 @@ import type {
 } from './client/context.ts';
 import { type Door, listen } from './client/listener.ts';
 import { Scripts } from './client/repertoire.ts';
+import { Tracking } from './client/tracking.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { Topology } from './cluster/topology.ts';
 import { Turn } from './cluster/turn.ts';
@@ -115,6 +116,15 @@ class Worker implements Peers {
         signal: (signal) => this.signal(signal),
       }),
       repertoire: new Scripts(config, cluster, this),
+      tracking: new Tracking(cluster, clients, {
+        username: config.username,
+        password: config.password,
+        timeout: config.link.connectTimeout,
+        backoffMin: config.link.backoffMin,
+        backoffMax: config.link.backoffMax,
+        most: config.limits.trackedKeys,
+        signal: (signal) => this.signal(signal),
+      }),
       log,
       user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
       openToAll: config.clientAuth === 'proxy' || !start.server.authRequired,
@@ -167,7 +177,7 @@ class Worker implements Peers {
     return (await this.inquire({ about: 'totals' })) as number[][];
   }
 
-  signal(signal: Signal): Promise<unknown> {
+  signal(signal: Signal): Promise<unknown[]> {
     return this.inquire({ about: 'signal', signal });
   }
 
@@ -215,7 +225,7 @@ class Worker implements Peers {
     const { context } = this;
     if (what.about === 'unblock') return context.clients.get(what.id)?.blocked?.unblock(what.how) ?? false;
     const clients = [...context.clients.values()];
-    if (what.about === 'signal') return context.attention.hear(what.signal);
+    if (what.about === 'signal') return this.hear(what.signal);
     if (what.about === 'totals') return [...context.counters.totals];
     if (what.about === 'script') return context.repertoire.sourceOf(what.sha);
     if (what.about === 'forget scripts') return context.repertoire.forgetAll();
@@ -223,6 +233,13 @@ class Worker implements Peers {
     const named = clients.filter((client) => matches(client, what.filter));
     for (const client of named) client.close();
     return named.length;
+  }
+
+  private hear(signal: Signal): unknown {
+    const { attention, clients, tracking } = this.context;
+    if (signal.about === 'client') return clients.has(signal.id);
+    if (signal.about === 'push') return tracking.deliver(signal.id, signal.message);
+    return attention.hear(signal);
   }
 
   /** Accepts nobody more, answers what is under way, and closes. */

@@ -22,6 +22,8 @@ export interface Attentive {
   look(): void;
   /** Writes what is no reply. */
   tell(bytes: Buffer): void;
+  /** As `tell`, to be heard even when replies are left out. */
+  push(bytes: Buffer): void;
   close(reason?: string): void;
 }
 
@@ -34,6 +36,10 @@ export type Signal =
   | { readonly about: 'monitors'; readonly worker: number; readonly count: number }
   /** Lines for monitors, one character per byte. */
   | { readonly about: 'lines'; readonly lines: string }
+  /** Is there a client of this id? */
+  | { readonly about: 'client'; readonly id: number }
+  /** A message for a client of this id, one character per byte. */
+  | { readonly about: 'push'; readonly id: number; readonly message: string }
   /** Too much waits for the monitors. */
   | { readonly about: 'cut' };
 

@@ -1,8 +1,8 @@
 // Stands between a client's reader and its commands while something is to be minded: a pause, a monitor, a
-// reply that is to be left out.
+// reply that is to be left out, keys that it reads and is to be told of.
 //
 //   reader --> client                  as a rule
-//   reader --> checkpoint --> client   while one of the three is there
+//   reader --> checkpoint --> client   while one of these is there
 //
 // So what nobody uses costs nothing. What a checkpoint asks of a command, whether it is one at all, the client asks
 // again; both must know it before the command is executed.
@@ -10,22 +10,20 @@
 import { type Command, FLAG, ROUTE } from '../command/command.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
+import type { Attentive } from './attention.ts';
 import type { Context } from './context.ts';
 import type { Taker } from './reader.ts';
 import type { Replies } from './replies.ts';
-import type { Session } from './session.ts';
 
 /** The client behind it. */
-export interface Guarded extends Taker {
+export interface Guarded extends Taker, Attentive {
   readonly context: Context;
-  readonly session: Session;
   readonly replies: Replies;
   /** A command is being worked out. */
   readonly busy: boolean;
   /** Too much of it is under way, or unread by it. */
   readonly full: boolean;
   refuse(command: Command, reply: Buffer): true;
-  look(): void;
 }
 
 /** What a monitor may not do, being a kind of replica to the server. */
@@ -63,6 +61,8 @@ export class Checkpoint implements Taker {
     const later = command?.name === 'exec' && client.busy;
     if (attention.monitored && !queued && !looksOnly && !later && command !== undefined && isShown(command))
       attention.show(session, command, f);
+    if (session.tracking !== undefined && command !== undefined && !queued && !looksOnly)
+      client.context.tracking.seen(client, command, f);
     if (session.skipNext) client.replies.mute(true);
     else if (skips) this.skipped();
     return true;

@@ -159,7 +159,7 @@ export class Client implements Sink, Connection, Flushable {
   /** A command may have to wait or to be seen on its way: see checkpoint.ts. */
   look(): void {
     const { reader, session, context } = this;
-    const needed = context.attention.on || session.skipNext;
+    const needed = context.attention.on || session.skipNext || session.tracking !== undefined;
     if (needed !== (reader.taker !== this)) reader.taker = needed ? new Checkpoint(this) : this;
     if (!session.postponed) return;
     session.postponed = false;
@@ -364,6 +364,8 @@ export class Client implements Sink, Connection, Flushable {
     if (session.replyOff) this.replies.mute(false);
     session.replyOff = false;
     context.attention.leave(this);
+    context.tracking.leave(this);
+    this.look();
     session.authenticated = context.openToAll;
     this.enter(2, context.user.username, context.user.password);
   }
@@ -373,6 +375,12 @@ export class Client implements Sink, Connection, Flushable {
   /** Writes what is no reply, behind the replies that are still to come. */
   tell(bytes: Buffer): void {
     if (!this.deaf) this.say(undefined, bytes);
+  }
+
+  push(bytes: Buffer): void {
+    if (this.deaf) return;
+    this.replies.sayAloud(bytes);
+    this.touch();
   }
 
   answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void {
@@ -521,6 +529,7 @@ export class Client implements Sink, Connection, Flushable {
     this.blocked?.leave();
     this.context.clients.delete(this.session.id);
     this.context.attention.leave(this);
+    this.context.tracking.leave(this);
     this.context.dismiss();
     this.context.counters.totals[TOTAL.clients]! -= 1;
     // What is still under way needs the lane.

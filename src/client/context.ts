@@ -11,6 +11,7 @@ import type { Counters } from '../telemetry/counters.ts';
 import type { Attention, Attentive, Signal } from './attention.ts';
 import type { Equipment } from './request.ts';
 import type { Script } from './sources.ts';
+import type { Tracking } from './tracking.ts';
 
 /** What is known of the servers behind the proxy, as one server would say it of itself. */
 export interface ServerFacts {
@@ -64,7 +65,7 @@ export interface Peers {
   /** Their counters' totals, an array for each. */
   totals(): Promise<number[][]>;
   /** Tells them what their clients have to mind; resolves when all have heard. */
-  signal(signal: Signal): Promise<unknown>;
+  signal(signal: Signal): Promise<unknown[]>;
   /** The text of a script that one of them knows, by its SHA1 in lower case. */
   findScript(sha: string): Promise<Buffer | undefined>;
   /** They forget all scripts. */
@@ -117,6 +118,7 @@ export interface Context {
   readonly peers: Peers;
   readonly attention: Attention;
   readonly repertoire: Repertoire;
+  readonly tracking: Tracking;
   readonly log: Log;
   /** As whom a client's commands run before it has logged in. */
   readonly user: { readonly username: string; readonly password: string };

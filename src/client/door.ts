@@ -17,6 +17,7 @@ import { TRANSACTION_COMMANDS } from './multi.ts';
 import { SCRIPT_COMMANDS } from './scripts.ts';
 import { select } from './select.ts';
 import { SERVER_COMMANDS } from './server.ts';
+import { TRACKING_COMMANDS } from './tracked.ts';
 import { unblock } from './unblock.ts';
 import { CLUSTER_COMMANDS } from './view.ts';
 
@@ -61,6 +62,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...CLIENT_COMMANDS,
   ...MINDED_COMMANDS,
   'client|unblock': unblock,
+  ...TRACKING_COMMANDS,
   ...CLUSTER_COMMANDS,
   ...SERVER_COMMANDS,
   ...SCRIPT_COMMANDS,

@@ -71,6 +71,13 @@ export class Replies {
     this.outlet.append(reply, 0, reply.length);
   }
 
+  /** What is no reply, behind those that there are places for; also when replies are left out. */
+  sayAloud(bytes: Buffer): void {
+    if (this.front === undefined) return this.home.append(bytes, 0, bytes.length);
+    this.push(new Aloud(bytes));
+    this.heldBytes += bytes.length;
+  }
+
   /** Replies behind the places that there are now are left out (true), or no more. */
   mute(on: boolean): void {
     if (on === this.muted) return;
@@ -151,8 +158,9 @@ export class Replies {
       this.outlet = place.outlet;
       return;
     }
+    const outlet = place instanceof Aloud ? this.home : this.outlet;
     for (const piece of place.pieces!) {
-      this.outlet.append(piece, 0, piece.length);
+      outlet.append(piece, 0, piece.length);
       this.heldBytes -= piece.length;
     }
     place.pieces = undefined;
@@ -171,6 +179,20 @@ class Switch implements Place {
 
   constructor(outlet: Outlet) {
     this.outlet = outlet;
+  }
+}
+
+/** No reply's place: it goes out in its turn even when replies are left out. */
+class Aloud implements Place {
+  next: Place | undefined = undefined;
+  done = true;
+  held: Slab | undefined = undefined;
+  heldFrom = 0;
+  heldTo = 0;
+  pieces: Buffer[] | undefined;
+
+  constructor(bytes: Buffer) {
+    this.pieces = [bytes];
   }
 }
 

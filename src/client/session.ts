@@ -31,6 +31,23 @@ export interface Watched {
   abandon(): void;
 }
 
+/** CLIENT TRACKING: what a client is told of. */
+export interface Tracked {
+  /** All keys with one of the prefixes, instead of those that it has read. */
+  readonly bcast: boolean;
+  readonly prefixes: readonly Buffer[];
+  /** Only what it reads after CLIENT CACHING YES; all but what it reads after CLIENT CACHING NO. */
+  readonly optin: boolean;
+  readonly optout: boolean;
+  readonly noloop: boolean;
+  /** The id of the client that is told in its place; 0: none. */
+  readonly redirect: number;
+  /** What CLIENT CACHING has said of the next command. */
+  caching: boolean | undefined;
+  /** The client that was to be told is gone. */
+  broken: boolean;
+}
+
 export class Session {
   readonly id: number;
   /** As CLIENT LIST shows them: `host:port`, or a path. */
@@ -65,6 +82,7 @@ export class Session {
   monitoring = false;
   /** Its next command waits for the end of a CLIENT PAUSE. */
   postponed = false;
+  tracking: Tracked | undefined = undefined;
   readOnly = false;
   /** What is queued since MULTI. */
   transaction: Transaction | undefined = undefined;

@@ -122,6 +122,12 @@ export const SCHEMA = Type.Object({
     transactionCommands: count(100000, 1, 10000000, 'commands of one transaction'),
     transactionBytes: bytes(64 * mb, kb, 2047 * mb, 'bytes of one transaction that are kept until EXEC'),
     replyDepth: count(128, 8, 1024, 'how deep a reply may be nested'),
+    trackedKeys: count(
+      1000000,
+      1,
+      100000000,
+      'keys that CLIENT TRACKING remembers per worker; beyond, the oldest count as changed',
+    ),
     users: count(64, 1, 10000, 'users of clients that links are kept for'),
   }),
   scripts: Type.Object({

@@ -111,6 +111,35 @@ export const timeoutRange = fixed('ERR timeout is out of range');
 /** To a monitor, which is a kind of replica to the server. */
 export const replicaKeyspace = fixed("ERR Replica can't interact with the keyspace");
 
+// CLIENT TRACKING and CACHING (networking.c, tracking.c).
+export const oneRedirect = fixed('ERR A client can only redirect to a single other client');
+export const noRedirect = fixed('ERR The client ID you want redirect to does not exist');
+export const prefixNeedsBcast = fixed('ERR PREFIX option requires BCAST mode to be enabled');
+export const switchBcast = fixed(
+  "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.",
+);
+export const switchOpt = fixed(
+  "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.",
+);
+export const bcastWithOpt = fixed('ERR OPTIN and OPTOUT are not compatible with BCAST');
+export const bothOpts = fixed("ERR You can't specify both OPTIN mode and OPTOUT mode");
+export const cachingOutside = fixed(
+  'ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled',
+);
+export const cachingYes = fixed(
+  'ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.',
+);
+export const cachingNo = fixed(
+  'ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.',
+);
+
+/** Two prefixes of one client, of which one begins with the other. `which`: 'an existing' or 'another provided'. */
+export function prefixOverlaps(prefix: Buffer, other: Buffer, which: string): Buffer {
+  const text = (bytes: Buffer) => bytes.toString('latin1').split('\0', 1)[0];
+  const overlaps = `Prefix '${text(prefix)}' overlaps with ${which} prefix '${text(other)}'`;
+  return error(`ERR ${overlaps}. Prefixes for a single client must not overlap.`);
+}
+
 /** CLIENT KILL USER. `name`: one character per byte. */
 export function noSuchUser(name: string): Buffer {
   return error(`ERR No such user '${name.split('\0', 1)[0]}'`);
@@ -194,6 +223,11 @@ export function timeout(milliseconds: number): Buffer {
 /** The command was not executed, or only reads: it may be given again. */
 export function notServed(reason: string): Buffer {
   return error(`CLUSTERDOWN slotless: the command was not served: ${reason}`);
+}
+
+/** CLIENT TRACKING where a node does not tell the proxy what changes. */
+export function notTracked(reason: string): Buffer {
+  return error(`ERR slotless: changes of keys can not be followed: ${reason}`);
 }
 
 /** The cluster, or the part of it that is asked for, is not known (yet). */

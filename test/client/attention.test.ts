@@ -27,6 +27,7 @@ function client(): Fake {
     tell(bytes) {
       this.lines.push(String(bytes));
     },
+    push() {},
     close() {
       this.closed = true;
     },

@@ -6,6 +6,7 @@ import { Attention } from '../../src/client/attention.ts';
 import type { Connection, Context } from '../../src/client/context.ts';
 import { type Door, listen } from '../../src/client/listener.ts';
 import { Scripts } from '../../src/client/repertoire.ts';
+import { Tracking } from '../../src/client/tracking.ts';
 import type { ClusterOptions } from '../../src/cluster/cluster.ts';
 import { CommandTable } from '../../src/command/table.ts';
 import { createLog } from '../../src/log.ts';
@@ -74,6 +75,15 @@ export async function room(
       signal: async () => [],
     }),
     repertoire: new Scripts(config, stage.cluster, peers),
+    tracking: new Tracking(stage.cluster, accepted, {
+      username: config.username,
+      password: config.password,
+      timeout: config.link.connectTimeout,
+      backoffMin: config.link.backoffMin,
+      backoffMax: config.link.backoffMax,
+      most: config.limits.trackedKeys,
+      signal: async () => [],
+    }),
     log: createLog('info', {}, { write: (line) => log.push(line) }),
     user: { username: '', password: '' },
     openToAll: true,

@@ -36,7 +36,7 @@ const COUNTED = 'each server counts its connections for itself';
 const SECONDS = 2;
 const MILLISECONDS = 2000;
 const MICROSECONDS = 2_000_000;
-const CLIENT_FIELDS = ['name', 'db', 'multi', 'cmd', 'user', 'resp', 'lib-name', 'lib-ver', 'flags'];
+const CLIENT_FIELDS = ['name', 'redir', 'db', 'multi', 'cmd', 'user', 'resp', 'lib-name', 'lib-ver', 'flags'];
 
 export const COMPARED: readonly Compared[] = [
   {
@@ -181,11 +181,6 @@ export const OTHERWISE: readonly Otherwise[] = [
     ],
     reply: PENDING,
     reason: 'pub/sub is to come',
-  },
-  {
-    calls: ['CLIENT TRACKING ON', 'CLIENT TRACKINGINFO', 'CLIENT GETREDIR', 'CLIENT CACHING YES'],
-    reply: PENDING,
-    reason: 'CLIENT of what is to come with pushes and transactions',
   },
   {
     calls: [
