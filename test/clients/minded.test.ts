@@ -65,6 +65,39 @@ describe('with two workers', () => {
     await until('no monitor to be left', async () => (await flagged(clients[0]!, 'O')) === 0);
   });
 
+  test('tracking clients of every worker are told, and clients of other workers in their place', async () => {
+    const open = async () => {
+      const pushes: string[] = [];
+      const client = await connect(proxy.port, { onPush: (push) => pushes.push(String(push)) });
+      await client.call('HELLO', 3);
+      return { client, pushes };
+    };
+    const told = '>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nt\r\n';
+    const readers = await Promise.all(Array.from({ length: 12 }, open));
+    const target = await open();
+    const id = String(await target.client.ask('CLIENT', 'ID'));
+    for (const [i, { client }] of readers.entries()) {
+      const mode = i % 2 === 0 ? [] : ['REDIRECT', id];
+      assert.equal(await client.ask('CLIENT', 'TRACKING', 'ON', ...mode), 'OK');
+      await client.call('GET', 't');
+    }
+    await clients[0]!.call('SET', 't', '1');
+    await until(
+      'all to be told',
+      () =>
+        target.pushes.length === 6 && readers.every(({ pushes }, i) => i % 2 === 1 || pushes.length === 1),
+    );
+    const all = [target, ...readers].flatMap(({ pushes }) => pushes);
+    assert.deepEqual(new Set(all), new Set([told]));
+    await target.client.close();
+    await readers[1]!.client.call('GET', 't');
+    await clients[0]!.call('SET', 't', '2');
+    await until('it to be told', () =>
+      readers[1]!.pushes.some((push) => push.includes('tracking-redir-broken')),
+    );
+    await Promise.all(readers.map(({ client }) => client.close()));
+  });
+
   test('CLIENT KILL by type, address and age reaches every worker', async () => {
     const victims = await Promise.all(Array.from({ length: 16 }, () => connect(proxy.port)));
     const local = `127.0.0.1:${proxy.port}`;
