@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect } from '../support/client.ts';
-import { temporary } from '../support/reaper.ts';
+import { remove, temporary } from '../support/reaper.ts';
 import { until } from '../support/wait.ts';
 import { BIG, room, STREAM_ABOVE } from './rig.ts';
 
@@ -40,7 +40,9 @@ test('a huge argument is shown whole', async (t) => {
 
 test('over a unix socket the path stands for the address', async (t) => {
   const stage = await room(t);
-  const path = `${temporary('slotless-monitor')}/door`;
+  const folder = temporary('slotless-monitor');
+  t.after(() => remove(folder));
+  const path = `${folder}/door`;
   await stage.open({ path });
   const monitor = await stage.connect();
   const client = await connect(0, { path });
