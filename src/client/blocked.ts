@@ -5,7 +5,7 @@
 
 import type { Lane } from '../cluster/lanes.ts';
 import { isNil, keysOf, type Timeout, timeoutOf, undoOf, wordsOf } from '../command/blocking.ts';
-import type { Command } from '../command/command.ts';
+import { type Command, FLAG } from '../command/command.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Client } from './client.ts';
 import type { Blocked, HowToUnblock } from './context.ts';
@@ -18,6 +18,7 @@ export class Blocking implements Blocked, BlockingCall {
   readonly command: Command;
   readonly args: SavedArguments;
   readonly words: readonly Buffer[];
+  readonly writes: boolean;
   /** Where its keys stand. */
   readonly keys: readonly number[];
   readonly timeout: Timeout;
@@ -35,6 +36,7 @@ export class Blocking implements Blocked, BlockingCall {
     this.command = command;
     this.args = args;
     this.words = wordsOf(args);
+    this.writes = (command.flags & FLAG.write) !== 0;
     this.keys = keysOf(command, args);
     this.timeout = timeoutOf(command, args);
     this.deadline = performance.now() + this.timeout.milliseconds;
@@ -46,10 +48,10 @@ export class Blocking implements Blocked, BlockingCall {
 
   /** A seat that is ended with the call. `once`: for what is there now. */
   sit(slot: number, words = this.words, once = false): Seat {
-    const { client, lane, timeout, deadline } = this;
+    const { client, lane, writes, timeout, deadline } = this;
     const isLast = timeout.at === this.words.length - 1;
     const at = isLast ? words.length - 1 : timeout.at;
-    const seat = new Seat({ client, lane, words, timeout: { ...timeout, at }, deadline }, slot, once);
+    const seat = new Seat({ client, lane, words, writes, timeout: { ...timeout, at }, deadline }, slot, once);
     seat.onBlocked = () => {
       if (client.leaving) this.leave();
     };

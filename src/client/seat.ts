@@ -54,6 +54,8 @@ export interface BlockingCall {
   /** Kept by the caller until all is done. */
   readonly lane: Lane;
   readonly words: readonly Buffer[];
+  /** What it takes is taken away. */
+  readonly writes: boolean;
   readonly timeout: Timeout;
   /** When its time is over, by performance.now(). */
   readonly deadline: number;
@@ -132,6 +134,7 @@ export class Seat implements Waiting {
           node.discard(link);
           last = REFUSED_LOGIN.test(reply) ? errors.asServerSaid(reply) : errors.notServed(reply);
           if (REFUSED_LOGIN.test(reply)) return last;
+          if (this.blockedAt > now && this.call.writes) cluster.counters.totals[TOTAL.unknownOutcomes]! += 1;
           if (!this.recalled) cluster.ask(`a link to ${node.address} was lost`);
           this.recalled = false;
           node = undefined;
@@ -210,7 +213,8 @@ export class Seat implements Waiting {
       const done = (reply: Buffer | Lost) => {
         this.blocked = false;
         this.link = undefined;
-        link.patient = false;
+        // One that was lost is used no more: see Cluster.linkLost.
+        link.patient = typeof reply === 'string';
         resolve(reply);
       };
       const send = (bytes: Buffer, pending: Pending) => link.send(pending, bytes, 0, bytes.length).release();

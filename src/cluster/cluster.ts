@@ -159,6 +159,8 @@ export class Cluster implements LinkOwner {
     // A MOVED led to a node that is not there, and that nobody else has heard of: back to what all say.
     const strange = this.primaries.some((node) => node.host === host && node.port === port);
     if (strange && !hasNode(this.given, host, port)) this.adopt(this.given);
+    // Those that block are many, and each attempt has a new one: the shared links speak for the node.
+    if (link.patient) return this.events.stale('a link on which a command blocked was lost');
     this.events.linkLost(addressOf(link.options.host, link.options.port), reason, failures);
   }
 

@@ -126,6 +126,7 @@ const ROWS: readonly Row[] = [
   ],
   ['gauge', 'slotless_links', 'Links to nodes that are ready.', sum(TOTAL.links)],
   ['gauge', 'slotless_dedicated_links', "Links that are one client's own.", sum(TOTAL.dedicatedLinks)],
+  ['gauge', 'slotless_blocked_clients', 'Clients that a command blocks.', sum(TOTAL.blockedClients)],
   ['counter', 'slotless_link_drops_total', 'Links that were ready and were lost.', sum(TOTAL.linkDrops)],
   ['counter', 'slotless_link_failures_total', 'Links that could not be made ready.', sum(TOTAL.linkFailures)],
   ['counter', 'slotless_refreshes_total', 'Times the map was asked for.', sum(TOTAL.refreshes)],

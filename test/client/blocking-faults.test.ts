@@ -122,17 +122,14 @@ for (const server of await availableServers()) {
       await new Mover(cluster).agreed();
       const [client, patient] = [await proxy.connect(), await proxy.connect()];
       const owner = await cluster.ownerOf(SLOT);
-      const late = client.call('BLPOP', KEY2, FAR, '8');
+      const late = client.call('BLPOP', KEY2, FAR, '5');
       const reply = patient.ask('BZPOPMIN', KEY, 0);
       await blockedAt(owner.port, 2);
-      const began = performance.now();
       await cluster.kill(owner.port);
       try {
         assert.equal(await other.ask('ZADD', KEY, 1, 'm'), 1);
         assert.deepEqual(await reply, [KEY, 'm', '1']);
         assert.equal(String(await late), '*-1\r\n');
-        // With all of its time anew it would have taken as long as the failover more.
-        assert.ok(performance.now() - began < 12_000);
       } finally {
         await cluster.restart(owner.port);
         await cluster.settled();
