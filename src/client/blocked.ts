@@ -4,7 +4,7 @@
 // However it ends, each of its seats has spoken before its client's next command runs.
 
 import type { Lane } from '../cluster/lanes.ts';
-import { isNil, keysOf, type Timeout, timeoutOf, undoOf, wordsOf } from '../command/blocking.ts';
+import { isNil, isWait, keysOf, type Timeout, timeoutOf, undoOf, wordsOf } from '../command/blocking.ts';
 import { type Command, FLAG } from '../command/command.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Client } from './client.ts';
@@ -52,9 +52,10 @@ export class Blocking implements Blocked, BlockingCall {
     const isLast = timeout.at === this.words.length - 1;
     const at = isLast ? words.length - 1 : timeout.at;
     const seat = new Seat({ client, lane, words, writes, timeout: { ...timeout, at }, deadline }, slot, once);
-    seat.onBlocked = () => {
+    seat.onWaiting = () => {
       if (client.leaving) this.leave();
     };
+    if (writes) client.wrote |= 1 << (slot >>> 9);
     this.seats.add(seat);
     if (this.how !== undefined) seat.end(this.how);
     return seat;
@@ -111,8 +112,6 @@ export class Blocking implements Blocked, BlockingCall {
 
   private endedIt(reply: Buffer): boolean {
     // WAIT is answered with a count in any case.
-    return (
-      this.command.name.startsWith('wait') || isNil(reply) || reply.toString('latin1', 0, 10) === '-UNBLOCKED'
-    );
+    return isWait(this.command) || isNil(reply) || reply.toString('latin1', 0, 10) === '-UNBLOCKED';
   }
 }

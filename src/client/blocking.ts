@@ -6,7 +6,7 @@
 // A client that leaves has its call ended on the server at once. What was popped in that same instant goes back
 // where it was; a lone server would have lost it with the connection. Cold.
 
-import { servesFirst } from '../command/blocking.ts';
+import { isWait, servesFirst } from '../command/blocking.ts';
 import type { Command } from '../command/command.ts';
 import { CROSS, slotOfKeys, UNKNOWN } from '../command/keys.ts';
 import * as errors from '../resp/errors.ts';
@@ -36,7 +36,7 @@ export function block(client: Client, command: Command, f: Frame): boolean {
   return client.workOut(command, async () => {
     const call = new Blocking(client, command, args);
     try {
-      if (command.name.startsWith('wait')) return await waitForReplicas(call);
+      if (isWait(command)) return await waitForReplicas(call);
       // Arguments that make no sense, or no keys: any server says what is wrong.
       const slot = found >= 0 ? found : client.cluster.anySlot(client.session.id);
       if (command.name === 'xread') return await blockOnStreams(call, found === CROSS ? -1 : slot);

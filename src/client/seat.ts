@@ -68,8 +68,8 @@ export class Seat implements Waiting {
   readonly slot: number;
   /** The call is at a server, which has not answered at once. */
   blocked = false;
-  /** Told when `blocked` has become true. */
-  onBlocked: () => void = () => {};
+  /** Told when it begins to wait, at a server or for one. */
+  onWaiting: () => void = () => {};
 
   private readonly call: BlockingCall;
   /** Only what is there now, as inside a MULTI: nothing blocks. */
@@ -188,6 +188,8 @@ export class Seat implements Waiting {
   /** The map may be another: a node that has lost the slot is left, if it takes its time to send the call on. */
   look(): void {
     const owner = this.cluster.ownerOf(this.slot);
+    // What it was sent to by ASK has become the owner.
+    if (owner === this.node) this.asking = false;
     if (!this.blocked || this.asking || this.recalled || owner === undefined || owner === this.node) return;
     this.recalled = true;
     if (this.how === undefined) this.unblock('TIMEOUT');
@@ -237,7 +239,7 @@ export class Seat implements Waiting {
       if (this.link !== link) return;
       this.blocked = true;
       this.blockedAt = performance.now();
-      this.onBlocked();
+      this.onWaiting();
       if (this.how !== undefined) this.unblock(this.how);
       else this.look();
     });
@@ -269,6 +271,7 @@ export class Seat implements Waiting {
   }
 
   private pause(milliseconds: number): Promise<void> {
+    this.onWaiting();
     const left = this.call.deadline - performance.now();
     const time = left > 0 ? Math.min(milliseconds, left) : milliseconds;
     return new Promise((resolve) => {

@@ -28,9 +28,14 @@ const SURELY_VALID = 1e9;
 const LAST: ReadonlySet<string> = new Set(['blpop', 'brpop', 'bzpopmin', 'bzpopmax', 'blmove', 'brpoplpush']);
 const FIRST: ReadonlySet<string> = new Set(['blmpop', 'bzmpop']);
 
+/** WAIT and WAITAOF, which wait for replicas and have no keys. */
+export function isWait(command: Command): boolean {
+  return command.name === 'wait' || command.name === 'waitaof';
+}
+
 export function timeoutOf(command: Command, args: Arguments): Timeout {
   const at = positionOf(command, args);
-  const scale = command.hand === HAND.xread || command.name.startsWith('wait') ? 1000 : 1;
+  const scale = command.hand === HAND.xread || isWait(command) ? 1000 : 1;
   const text = at === 0 ? '' : word(args, at).toString('latin1');
   const given = Number(text);
   return {
@@ -42,7 +47,7 @@ export function timeoutOf(command: Command, args: Arguments): Timeout {
 }
 
 function positionOf(command: Command, args: Arguments): number {
-  if (LAST.has(command.name) || command.name.startsWith('wait')) return args.argc - 1;
+  if (LAST.has(command.name) || isWait(command)) return args.argc - 1;
   if (FIRST.has(command.name)) return 1;
   if (command.hand !== HAND.xread) return 0;
   const { block } = xreadOptions(args);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { RawClient } from '../support/client.ts';
+import { encode, type RawClient } from '../support/client.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
@@ -188,6 +188,23 @@ for (const server of await availableServers()) {
       client.socket.end();
       assert.equal(String((await client.read())[0]), '*2\r\n$1\r\na\r\n$1\r\nx\r\n');
       await client.closed;
+      for (const [first, second] of [
+        [
+          ['WAIT', '0', '0'],
+          ['WAIT', '1', '0'],
+        ],
+        [
+          ['BLPOP', A, '0.01'],
+          ['BLPOP', A, B, '0'],
+        ],
+      ] as [string[], string[]][]) {
+        const other = await proxy.connect();
+        other.send(Buffer.concat([first, second, ['SET', 'after', '1']].map(encode))).catch(() => {});
+        other.socket.end();
+        await other.closed;
+        await blocked(0);
+      }
+      assert.equal(await other.ask('EXISTS', 'after'), 0);
     });
 
     test('CLIENT UNBLOCK ends a call as its time would, or with an error', async () => {
