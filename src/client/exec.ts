@@ -278,6 +278,8 @@ class Conclusion {
   /** Executes one command as if it stood alone. */
   private alone(entry: number): Promise<Buffer> {
     const { client } = this;
+    if (this.transaction.entries[entry]!.command.name === 'monitor')
+      return Promise.resolve(errors.monitorInTransaction());
     const f = this.frameOf(entry);
     return client.aside(() => client.execute(f));
   }

@@ -26,16 +26,13 @@ import { TOTAL } from '../telemetry/counters.ts';
 import { Asker, type OnBehalf } from './asker.ts';
 import type { HowToUnblock } from './context.ts';
 import { type Waiting, watch } from './lookout.ts';
+import { collect, type Lost, sendOnce } from './once.ts';
 import { ASKING, SWALLOW } from './owner.ts';
 
 const MINUS = 45;
 const HELLO = encodeCommand(['HELLO']);
-const MULTI = encodeCommand(['MULTI']);
-const EXEC = encodeCommand(['EXEC']);
 /** What a call waits that is only asked for what is there, where it waits at all, ms. */
 const SHORTEST = 1;
-/** The reply of an EXEC with one command stands behind this. */
-const ONE_REPLY = '*1\r\n';
 const DEMOTED = /^-UNBLOCKED force unblock/;
 /** What a server says to CLIENT UNBLOCK id ERROR. */
 const UNBLOCKED = '-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n';
@@ -61,9 +58,6 @@ export interface BlockingCall {
   readonly deadline: number;
 }
 
-/** In place of a reply: the link was lost. */
-type Lost = string;
-
 export class Seat implements Waiting {
   readonly slot: number;
   /** The call is at a server, which has not answered at once. */
@@ -85,6 +79,8 @@ export class Seat implements Waiting {
   /** When it was last taken by a server that did not answer at once. */
   private blockedAt = 0;
   private wake: (() => void) | undefined = undefined;
+  /** What the node has been asked to end it, and has not answered. */
+  private readonly unblocking = new Set<Promise<unknown>>();
 
   constructor(call: BlockingCall, slot: number, once = false) {
     this.call = call;
@@ -130,17 +126,18 @@ export class Seat implements Waiting {
         if (link === undefined) return errors.limit('node.blocked', cluster.options.blocked);
         const reply = await this.ask(node, link);
         if (this.blockedAt > now && performance.now() - this.blockedAt > TAKEN) troubledSince = bounces = 0;
-        if (typeof reply === 'string') {
+        if (!Buffer.isBuffer(reply)) {
           node.discard(link);
-          last = REFUSED_LOGIN.test(reply) ? errors.asServerSaid(reply) : errors.notServed(reply);
-          if (REFUSED_LOGIN.test(reply)) return last;
-          if (this.blockedAt > now && this.call.writes) cluster.counters.totals[TOTAL.unknownOutcomes]! += 1;
+          const { reason, sent } = reply;
+          if (REFUSED_LOGIN.test(reason)) return errors.asServerSaid(reason);
+          last = errors.notServed(reason);
+          if (sent && this.call.writes) cluster.counters.totals[TOTAL.unknownOutcomes]! += 1;
           if (!this.recalled) cluster.ask(`a link to ${node.address} was lost`);
           this.recalled = false;
           node = undefined;
           continue;
         }
-        node.giveBack(this.call.lane, link);
+        await this.release(node, link);
         if (this.recalled) {
           this.recalled = false;
           if (isNil(reply)) {
@@ -154,7 +151,10 @@ export class Seat implements Waiting {
         last = reply;
         const target = kind === MOVED || kind === ASK ? targetOf(reply, 0, reply.length) : undefined;
         if (target !== undefined) {
-          if (++bounces > redirects) return reply;
+          if (++bounces > redirects) {
+            node = undefined;
+            continue;
+          }
           const { totals } = cluster.counters;
           totals[kind === MOVED ? TOTAL.redirectsMoved : TOTAL.redirectsAsk]! += 1;
           const host = target.host === '' ? node.host : target.host;
@@ -216,7 +216,7 @@ export class Seat implements Waiting {
         this.blocked = false;
         this.link = undefined;
         // One that was lost is used no more: see Cluster.linkLost.
-        link.patient = typeof reply === 'string';
+        link.patient = !Buffer.isBuffer(reply);
         resolve(reply);
       };
       const send = (bytes: Buffer, pending: Pending) => link.send(pending, bytes, 0, bytes.length).release();
@@ -256,7 +256,10 @@ export class Seat implements Waiting {
     await Asker.asProxy(this.call.client, async (asker) => {
       // 0: the call has not begun to block yet, or its reply is on its way.
       for (let wait = FIRST_PAUSE; this.link === link; wait = Math.min(wait * 2, LONGEST_PAUSE)) {
-        const reply = await asker.raw(node, ['CLIENT', 'UNBLOCK', id, how], false);
+        const asked = asker.raw(node, ['CLIENT', 'UNBLOCK', id, how], false);
+        this.unblocking.add(asked);
+        const reply = await asked;
+        this.unblocking.delete(asked);
         if (this.link !== link) break;
         if (/^-(NOPERM|NOAUTH|WRONGPASS)/.test(reply.toString('latin1')))
           link.close('it may not be unblocked');
@@ -264,6 +267,19 @@ export class Seat implements Waiting {
       }
     });
     clearTimeout(late);
+  }
+
+  /** Gives a link back, but not while a CLIENT UNBLOCK for it is on its way: that could end the next one's call. */
+  private async release(node: Node, link: Link): Promise<void> {
+    if (this.unblocking.size === 0) return node.giveBack(this.call.lane, link);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(resolve, link.options.connectTimeout, false);
+    });
+    const answered = Promise.all(this.unblocking).then(() => true);
+    if (await Promise.race([answered, late])) node.giveBack(this.call.lane, link);
+    else node.discard(link);
+    clearTimeout(timer);
   }
 
   private endedHere(how: HowToUnblock): Buffer {
@@ -293,52 +309,4 @@ const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
 
 function kindOf(reply: Buffer): number {
   return DEMOTED.test(reply.toString('latin1', 0, 40)) ? READONLY : redirectOf(reply, 0, reply.length);
-}
-
-/**
- * A call in a MULTI of its own, where nothing blocks. A user who may not give MULTI has the call executed by
- * itself; it must not block long, and its own reply counts.
- */
-function sendOnce(
-  send: (bytes: Buffer, pending: Pending) => void,
-  request: Buffer,
-  done: (reply: Buffer | Lost) => void,
-): void {
-  let alone = false;
-  let reply: Buffer | undefined;
-  const begun = (said: Buffer) => {
-    alone = said[0] === MINUS;
-  };
-  const called = (said: Buffer) => {
-    if (alone || said[0] === MINUS) reply = said;
-  };
-  send(MULTI, collect(begun));
-  send(request, collect(called));
-  send(
-    EXEC,
-    collect(
-      (said) => done(reply ?? insideOf(said)),
-      (reason) => done(reply ?? reason),
-    ),
-  );
-}
-
-/** The one reply inside an EXEC's. */
-function insideOf(reply: Buffer): Buffer {
-  return reply.toString('latin1', 0, ONE_REPLY.length) === ONE_REPLY
-    ? reply.subarray(ONE_REPLY.length)
-    : reply;
-}
-
-/** A whole reply, or the reason why there is none. */
-function collect(done: (reply: Buffer) => void, lost: (reason: string) => void = () => {}): Pending {
-  const pieces: Buffer[] = [];
-  return {
-    reply: (bytes, from, to) => done(Buffer.from(bytes.subarray(from, to))),
-    piece: (bytes, from, to, last) => {
-      pieces.push(Buffer.from(bytes.subarray(from, to)));
-      if (last) done(Buffer.concat(pieces));
-    },
-    lost: (_sent, _begun, reason) => lost(reason),
-  };
 }

@@ -84,7 +84,9 @@ async function askOne(call: Blocking, asker: Asker, node: Node): Promise<Buffer>
   given = true;
   stop();
   link.patient = false;
-  node.giveBack(asker.lane, link);
+  // A CLIENT UNBLOCK may still be on its way to it.
+  if (call.how === undefined) node.giveBack(asker.lane, link);
+  else node.discard(link);
   if (call.how !== undefined && reply[0] === MINUS && !/^-UNBLOCKED/.test(String(reply)))
     return endedReply('ERROR', call.lane.resp);
   if (marked[0] !== MINUS || reply[0] === MINUS || UNKNOWN.test(String(marked))) return reply;

@@ -155,6 +155,7 @@ export const discardWithoutMulti = fixed('ERR DISCARD without MULTI');
 export const nestedMulti = fixed('ERR MULTI calls can not be nested');
 export const watchInMulti = fixed('ERR WATCH inside MULTI is not allowed');
 export const execAbort = fixed('EXECABORT Transaction discarded because of previous errors.');
+export const monitorInTransaction = fixed("ERR MONITOR isn't allowed for DENY BLOCKING client");
 export const notInMulti = fixed('ERR Command not allowed inside a transaction');
 
 /** multi.c execCommandAbort. `text`: the error that EXEC or one of the commands met. */
