@@ -234,9 +234,10 @@ export class Seat implements Waiting {
   /** The server has said hello, and has read the call with it. */
   private arrived(link: Link, hello: Buffer): void {
     this.id = /\r\nid\r\n:(\d+)\r\n/.exec(hello.toString('latin1'))?.[1] ?? '';
+    const { attempts } = this;
     // What it answers at once has come in the same read.
     setImmediate(() => {
-      if (this.link !== link) return;
+      if (this.link !== link || this.attempts !== attempts) return;
       this.blocked = true;
       this.blockedAt = performance.now();
       this.onWaiting();
@@ -247,20 +248,22 @@ export class Seat implements Waiting {
 
   /** Has the server end the call. A node that does not answer in time is given up. */
   private async unblock(how: HowToUnblock): Promise<void> {
-    const { link, node, id } = this;
+    const { link, node, id, attempts } = this;
     if (link === undefined || node === undefined) return;
     if (id === '') return link.close('its id is not known');
+    // The same link may be borrowed for the next attempt.
+    const isCurrent = () => this.link === link && this.attempts === attempts;
     const late = setTimeout(() => {
-      if (this.link === link) link.close('the node does not answer');
+      if (isCurrent()) link.close('the node does not answer');
     }, link.options.connectTimeout);
     await Asker.asProxy(this.call.client, async (asker) => {
       // 0: the call has not begun to block yet, or its reply is on its way.
-      for (let wait = FIRST_PAUSE; this.link === link; wait = Math.min(wait * 2, LONGEST_PAUSE)) {
+      for (let wait = FIRST_PAUSE; isCurrent(); wait = Math.min(wait * 2, LONGEST_PAUSE)) {
         const asked = asker.raw(node, ['CLIENT', 'UNBLOCK', id, how], false);
         this.unblocking.add(asked);
         const reply = await asked;
         this.unblocking.delete(asked);
-        if (this.link !== link) break;
+        if (!isCurrent()) break;
         if (/^-(NOPERM|NOAUTH|WRONGPASS)/.test(reply.toString('latin1')))
           link.close('it may not be unblocked');
         else await new Promise((resolve) => setTimeout(resolve, wait));

@@ -12,6 +12,7 @@ import { until } from '../support/wait.ts';
 const SLOT = 3;
 const KEY = `{${tagOf(SLOT)}}q`;
 const KEY2 = `{${tagOf(SLOT)}}q2`;
+const KEY3 = `{${tagOf(SLOT)}}q3`;
 /** In the slots of another shard. */
 const FAR = `{${tagOf(12000)}}q`;
 
@@ -48,7 +49,7 @@ for (const server of await availableServers()) {
     test('a slot that moves takes those who wait for it along', async () => {
       const clients = await Promise.all([1, 2, 3].map(() => proxy.connect()));
       const replies = [
-        clients[0]!.ask('BLPOP', KEY, 0),
+        clients[0]!.ask('BLPOP', KEY3, 0),
         clients[1]!.ask('BLPOP', KEY2, FAR, 0),
         clients[2]!.ask('BLMOVE', KEY, KEY2, 'LEFT', 'LEFT', 0),
       ];
@@ -58,8 +59,8 @@ for (const server of await availableServers()) {
       const to = await cluster.ownerOf(SLOT);
       assert.notEqual(to.port, from.port);
       await blockedAt(to.port, 3);
-      assert.equal(await other.ask('RPUSH', KEY, 'x'), 1);
-      assert.deepEqual(await replies[0], [KEY, 'x']);
+      assert.equal(await other.ask('RPUSH', KEY3, 'x'), 1);
+      assert.deepEqual(await replies[0], [KEY3, 'x']);
       assert.equal(await other.ask('RPUSH', KEY, 'y'), 1);
       assert.equal(await replies[2], 'y');
       assert.deepEqual(await replies[1], [KEY2, 'y']);
