@@ -149,8 +149,6 @@ for (const server of await availableServers()) {
 
     test('is told clearly what is not served yet', async () => {
       const refused: [string[], RegExp][] = [
-        [['BLPOP', 'q', '1'], /'blpop' is not supported: blocking commands/],
-        [['XREAD', 'BLOCK', '0', 'STREAMS', 's', '0'], /'xread' is not supported: blocking commands/],
         [['SUBSCRIBE', 'c'], /'subscribe' is not supported: pub\/sub/],
         [['PUBLISH', 'c', 'm'], /'publish' is not supported: pub\/sub/],
         [['SHUTDOWN'], /'shutdown' is refused; the setting 'allow'/],

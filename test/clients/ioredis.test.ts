@@ -158,9 +158,16 @@ for (const protocol of [2, 3] as const)
       await assert.rejects(redis.select(1), /SELECT is not allowed in cluster mode/);
     });
 
+    test('waits for what another pushes', async () => {
+      const redis = open();
+      const waits = redis.brpop('q:1', 'q:2', 'q:3', 10);
+      await open().lpush('q:2', 'x');
+      assert.deepEqual(await waits, ['q:2', 'x']);
+      assert.equal(await redis.blpop('q:1', 'q:2', 0.01), null);
+    });
+
     test('is told clearly what is not served yet', async () => {
       const redis = open();
-      await assert.rejects(redis.blpop('q', 1), /'blpop' is not supported: blocking commands/);
       await assert.rejects(redis.subscribe('c'), /'subscribe' is not supported: pub\/sub/);
       await assert.rejects(redis.publish('c', 'm'), /'publish' is not supported: pub\/sub/);
     });

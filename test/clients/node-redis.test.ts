@@ -155,9 +155,18 @@ for (const RESP of [2, 3] as const) {
         await assert.rejects(client.select(1), /SELECT is not allowed in cluster mode/);
       }));
 
+    test('waits for what another pushes', () =>
+      withClient(async (client) => {
+        const waits = client.brPop(['q:1', 'q:2', 'q:3'], 10);
+        await withClient(async (other) => {
+          await other.lPush('q:2', 'x');
+        });
+        assert.deepEqual({ ...(await waits) }, { key: 'q:2', element: 'x' });
+        assert.equal(await client.blPop(['q:1', 'q:2'], 0.01), null);
+      }));
+
     test('is told clearly what is not served yet', () =>
       withClient(async (client) => {
-        await assert.rejects(client.blPop('q', 1), /'blpop' is not supported: blocking commands/);
         await assert.rejects(client.publish('c', 'm'), /'publish' is not supported: pub\/sub/);
       }));
 
