@@ -42,6 +42,7 @@ test('the defaults are those the design gives', () => {
       transactionCommands: 100_000,
       transactionBytes: 64 * 1024 * 1024,
       replyDepth: 128,
+      trackedKeys: 1000000,
       users: 64,
     },
     streamAbove: 1048576,
