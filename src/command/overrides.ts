@@ -164,8 +164,9 @@ const ALWAYS: Readonly<Record<string, Override>> = {
   evalsha: mayReplicate,
   fcall: mayReplicate,
   pfcount: mayReplicate,
-  publish: mayReplicate,
-  spublish: mayReplicate,
+  // The nodes pass a message on among themselves.
+  publish: { ...mayReplicate, route: ROUTE.anyShard },
+  spublish: { ...mayReplicate, route: ROUTE.oneSlot },
 };
 
 const split = (response: keyof typeof RESPONSE): Override => ({

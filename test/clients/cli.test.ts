@@ -150,7 +150,7 @@ for (const server of await availableServers()) {
     test('is told clearly what is not served yet', async () => {
       const refused: [string[], RegExp][] = [
         [['SUBSCRIBE', 'c'], /'subscribe' is not supported: pub\/sub/],
-        [['PUBLISH', 'c', 'm'], /'publish' is not supported: pub\/sub/],
+        [['PUBSUB', 'NUMPAT'], /'pubsub\|numpat' is not supported: pub\/sub/],
         [['SHUTDOWN'], /'shutdown' is refused; the setting 'allow'/],
       ];
       for (const [command, text] of refused) {

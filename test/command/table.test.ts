@@ -18,9 +18,9 @@ const routeName = (command: Command | undefined) =>
 /** Each route, and what must take it on every server that has the command. */
 const ROUTES: Readonly<Record<keyof typeof ROUTE, string>> = {
   oneSlot:
-    'get set hset xadd eval fcall sort migratex msetnx xread xreadgroup object|encoding xgroup|create memory|usage',
+    'spublish get set hset xadd eval fcall sort migratex msetnx xread xreadgroup object|encoding xgroup|create memory|usage',
   split: 'mget mset del exists touch unlink',
-  anyShard: 'command command|info config|get acl|whoami lolwut script|help object|help acl',
+  anyShard: 'command command|info config|get acl|whoami lolwut publish script|help object|help acl',
   allShards: 'dbsize flushall flushdb keys script|kill bgsave save lastsave',
   allNodes: 'config|set config|rewrite config|resetstat acl|setuser acl|load slowlog|reset slowlog|len',
   door:
@@ -29,7 +29,7 @@ const ROUTES: Readonly<Record<keyof typeof ROUTE, string>> = {
   scan: 'scan',
   special:
     'info randomkey latency|latest latency|histogram memory|stats function|stats slowlog|get script|load script|exists function|load function|list',
-  pending: 'subscribe ssubscribe publish spublish pubsub|numsub',
+  pending: 'subscribe ssubscribe pubsub|numsub',
   blocks: 'blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop wait waitaof',
   refused:
     'shutdown replicaof failover debug migrate move swapdb sync psync restore-asking cluster|meet script|debug',

@@ -171,8 +171,6 @@ export const OTHERWISE: readonly Otherwise[] = [
       'UNSUBSCRIBE c',
       'PUNSUBSCRIBE c',
       'SUNSUBSCRIBE c',
-      'PUBLISH c m',
-      'SPUBLISH c m',
       'PUBSUB CHANNELS',
       'PUBSUB NUMPAT',
       'PUBSUB NUMSUB c',
