@@ -13,6 +13,7 @@ import { adopt, end } from './reaper.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const READY_WITHIN_MS = 20_000;
+const TRIES = 5;
 
 export interface ProxyOptions {
   /** The nodes to start from. Anything with `seeds` will do. */
@@ -49,6 +50,20 @@ export interface RunningProxy {
 
 /** Starts the proxy before a cluster, on a free port. Rejects with its log when it does not get ready. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
+  if (options.port !== undefined || options.settings?.['listen'] !== undefined) return start(options);
+  for (let tries = 1; ; tries++) {
+    const port = await freePort();
+    try {
+      return await start({ ...options, port });
+    } catch (error) {
+      // Somebody else's server has taken the port in between.
+      const taken = (error as Error).message.includes(`EADDRINUSE: address already in use 127.0.0.1:${port}`);
+      if (!taken || tries === TRIES) throw error;
+    }
+  }
+}
+
+async function start(options: ProxyOptions): Promise<RunningProxy> {
   const port = options.port ?? (await freePort());
   const { cluster, resp } = options;
   const settings: Record<string, string | number | boolean> = {
