@@ -4,34 +4,16 @@
  */
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { environmentOf } from '../support/apt.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { installPeers, which } from '../support/servers.ts';
 import { run } from './programs.ts';
+import { findPython, noPython } from './python.ts';
 
 const CASES = fileURLToPath(new URL('redis-py.py', import.meta.url));
 
-/** What runs redis-py. Where the system has no Python, its package has come along with redis-py's. */
-async function findPython() {
-  const root = await installPeers(['python3', 'python3-redis']);
-  const env: NodeJS.ProcessEnv = {
-    PYTHONPATH: join(root, 'usr/lib/python3/dist-packages'),
-    PYTHONDONTWRITEBYTECODE: '1',
-  };
-  const own = join(root, 'usr/bin/python3');
-  if (!existsSync('/usr/bin/python3'))
-    return { python: own, env: { ...(await environmentOf(root)), ...env, PYTHONHOME: join(root, 'usr') } };
-  return { python: '/usr/bin/python3', env: { ...process.env, ...env } };
-}
-
-const skip = which('apt-get') ? false : "needs Debian's packages";
-
-describe('redis-py', { skip }, () => {
+describe('redis-py', { skip: noPython }, () => {
   let cluster: Cluster;
   let proxy: RunningProxy;
 
@@ -46,7 +28,7 @@ describe('redis-py', { skip }, () => {
   });
 
   test('is served as by one server', async (t) => {
-    const { python, env } = await findPython();
+    const { python, env } = await findPython('python3-redis');
     const { code, out, err } = await run(python, [CASES, String(proxy.port)], { env });
     assert.equal(code, 0, err);
     const results = out
