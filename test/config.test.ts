@@ -47,7 +47,7 @@ test('the defaults are those the design gives', () => {
     },
     streamAbove: 1048576,
     scripts: { count: 10000, bytes: 67108864 },
-    node: { links: 1, maxPending: 100000, maxPendingBytes: 268435456, dedicated: 64, blocked: 1024 },
+    node: { links: 1, maxPending: 100000, maxPendingBytes: 268435456, dedicated: 256, blocked: 1024 },
     link: { connectTimeout: 2000, backoffMin: 50, backoffMax: 2000, keepAlive: 30000, name: 'slotless' },
     refresh: { every: 10000, jitter: 0.2, minGap: 100, ask: 3 },
     drain: { grace: 5000 },

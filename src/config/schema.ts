@@ -139,7 +139,7 @@ export const SCHEMA = Type.Object({
     links: count(1, 1, 64, 'shared links to a node, for each protocol version and worker'),
     maxPending: count(100000, 1, 10000000, 'commands that may wait for one node'),
     maxPendingBytes: bytes(256 * mb, mb, 64 * gb, 'bytes that may wait for one node'),
-    dedicated: count(64, 1, 10000, "links to a node that are one client's own for a while"),
+    dedicated: count(256, 1, 10000, "links to a node that are one client's own for a while"),
     blocked: count(1024, 1, 100000, 'links to a node on which blocking commands wait, beside those'),
   }),
   link: Type.Object({
