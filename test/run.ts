@@ -40,9 +40,6 @@ process.execve?.(
     '--test',
     `--test-concurrency=${CONCURRENCY}`,
     `--test-timeout=${TIMEOUT_MS}`,
-    // A process that has told all its results is ended, since taking itself down it may turn for ever (Node 26,
-    // seen once in CleanupHandles).
-    '--test-force-exit',
     '--test-reporter=spec',
     ...files,
   ],

@@ -121,6 +121,9 @@ function start(): ChildProcess {
   if (hooked) return shell;
   hooked = true;
   process.on('exit', reap);
+  // With nothing left to do a process takes itself down, which may turn for ever (Node 26, seen once in
+  // CleanupHandles): it is ended instead, when all others have heard that it is over.
+  process.once('beforeExit', () => setImmediate(() => process.exit()));
   process.on('beforeExit', () => {
     if (children.size === 0 && folders.size === 0) dismiss();
   });
