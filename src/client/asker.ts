@@ -4,10 +4,11 @@
 import type { Call, Caller } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
-import type { Link, Pending } from '../cluster/link.ts';
+import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import { limit, notServed } from '../resp/errors.ts';
 import { command } from '../resp/write.ts';
+import { collect } from './collect.ts';
 import type { Context } from './context.ts';
 import { Question } from './request.ts';
 import { parseReply } from './saved.ts';
@@ -110,15 +111,7 @@ export class ServerError extends Error {}
 /** One command on a borrowed link: a promise of its raw reply, or of an error of the proxy's own. */
 export function askOnce(link: Link, request: Buffer): Promise<Buffer> {
   return new Promise((resolve) => {
-    const pieces: Buffer[] = [];
-    const pending: Pending = {
-      reply: (bytes, from, to) => resolve(Buffer.from(bytes.subarray(from, to))),
-      piece: (bytes, from, to, last) => {
-        pieces.push(Buffer.from(bytes.subarray(from, to)));
-        if (last) resolve(Buffer.concat(pieces));
-      },
-      lost: (_sent, _begun, reason) => resolve(notServed(reason)),
-    };
+    const pending = collect(resolve, ({ reason }) => resolve(notServed(reason)));
     link.send(pending, request, 0, request.length).release();
   });
 }

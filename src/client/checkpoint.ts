@@ -14,6 +14,7 @@ import type { Attentive } from './attention.ts';
 import type { Context } from './context.ts';
 import type { Taker } from './reader.ts';
 import type { Replies } from './replies.ts';
+import { AT_ONCE } from './transaction.ts';
 
 /** The client behind it. */
 export interface Guarded extends Taker, Attentive {
@@ -28,8 +29,6 @@ export interface Guarded extends Taker, Attentive {
 
 /** What a monitor may not do, being a kind of replica to the server. */
 const KEYSPACE = FLAG.write | FLAG.readonly | FLAG.mayReplicate;
-/** Executed at once also between MULTI and EXEC. */
-const AT_ONCE = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
 
 export class Checkpoint implements Taker {
   private readonly client: Guarded;

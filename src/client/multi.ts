@@ -16,11 +16,8 @@ import type { Handler } from './handler.ts';
 import { Run } from './run.ts';
 import { SavedArguments } from './saved.ts';
 import { KEYLESS_SLOT } from './scripts.ts';
-import { ANYWHERE, EXEC, MULTI, placeOf, Transaction, UNKNOWN } from './transaction.ts';
+import { ANYWHERE, AT_ONCE, EXEC, MULTI, placeOf, Transaction, UNKNOWN } from './transaction.ts';
 import { Watch } from './watch.ts';
-
-/** Executed at once also between MULTI and EXEC. */
-const AT_ONCE = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
 
 /**
  * What becomes of a command between MULTI and EXEC: it is queued or refused. False when it is executed at once,

@@ -24,9 +24,10 @@ import * as errors from '../resp/errors.ts';
 import { command as encodeCommand, nilArray } from '../resp/write.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { Asker, type OnBehalf } from './asker.ts';
+import { collect, type Lost } from './collect.ts';
 import type { HowToUnblock } from './context.ts';
 import { type Waiting, watch } from './lookout.ts';
-import { collect, type Lost, sendOnce } from './once.ts';
+import { sendOnce } from './once.ts';
 import { ASKING, SWALLOW } from './owner.ts';
 
 const MINUS = 45;

@@ -28,6 +28,9 @@ export const EVERYWHERE = -5;
 /** Only the server could tell where its keys are: not to be queued. */
 export const UNKNOWN = -6;
 
+/** Executed at once also between MULTI and EXEC. */
+export const AT_ONCE: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset']);
+
 /** One queued command: its bytes and where it goes, a slot or one of the codes above. */
 export interface Entry {
   readonly command: Command;

@@ -5,12 +5,13 @@
 // when the client has become another user, the watch is broken and EXEC answers nil, as if a key had changed.
 
 import type { Lane } from '../cluster/lanes.ts';
-import { type Link, type Pending, READY } from '../cluster/link.ts';
+import { type Link, READY } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import { DOWN, NONE, redirectOf } from '../cluster/redirect.ts';
 import * as errors from '../resp/errors.ts';
 import { command as encode } from '../resp/write.ts';
 import { askOnce } from './asker.ts';
+import { collect, type Lost } from './collect.ts';
 import type { Context } from './context.ts';
 import { ASKING, askOwner, type Owner, SWALLOW } from './owner.ts';
 import type { Downstream } from './request.ts';
@@ -77,10 +78,12 @@ export class Watch implements Watched {
   async exec(run: Buffer, count: number, reads: boolean, nil: Buffer): Promise<Buffer> {
     this.beforeKeys();
     const before = new Before();
-    const { reply, sent } = await runOn(this.link, run, count, before);
-    if (reply === undefined) {
+    const reply = await new Promise<Buffer | Lost>((resolve) => {
+      this.link.sendRun(collect(resolve, resolve), before, count, run, 0, run.length).release();
+    });
+    if (!Buffer.isBuffer(reply)) {
       this.node.discard(this.link);
-      return sent !== '' && !reads ? errors.outcomeUnknown(sent) : nil;
+      return reply.sent && !reads ? errors.outcomeUnknown(reply.reason) : nil;
     }
     if (reply[0] === MINUS && leavesOpen(reply, 0, reply.length)) this.node.discard(this.link);
     else this.node.giveBack(this.lane, this.link);
@@ -115,25 +118,4 @@ export class Watch implements Watched {
   private beforeKeys(): void {
     if (this.asking) this.link.send(SWALLOW, ASKING, 0, ASKING.length).release();
   }
-}
-
-/** The reply to a run's EXEC; or undefined when the link was lost, and why when the run had been sent. */
-function runOn(
-  link: Link,
-  run: Buffer,
-  count: number,
-  before: Before,
-): Promise<{ reply: Buffer | undefined; sent: string }> {
-  return new Promise((resolve) => {
-    const pieces: Buffer[] = [];
-    const pending: Pending = {
-      reply: (bytes, from, to) => resolve({ reply: Buffer.from(bytes.subarray(from, to)), sent: '' }),
-      piece: (bytes, from, to, last) => {
-        pieces.push(Buffer.from(bytes.subarray(from, to)));
-        if (last) resolve({ reply: Buffer.concat(pieces), sent: '' });
-      },
-      lost: (sent, _begun, reason) => resolve({ reply: undefined, sent: sent ? reason : '' }),
-    };
-    link.sendRun(pending, before, count, run, 0, run.length).release();
-  });
 }
