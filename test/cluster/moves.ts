@@ -40,11 +40,7 @@ export class Mover {
   private async failover(primary: Node): Promise<void> {
     const { cluster } = this;
     await this.agreed();
-    // After a failover a server may come to follow another primary than its heir, and goes back after a while.
-    const heir = await until(`${primary.port} to have a replica`, async () => {
-      const followers = (await this.lines(primary.port)).filter((line) => line.split(' ')[3] === primary.id);
-      return cluster.nodes.find(({ id }) => followers.some((line) => line.startsWith(id)));
-    });
+    const heir = await this.heirOf(primary);
     await until(
       `${heir.port} to be a primary`,
       async () => {
@@ -58,6 +54,17 @@ export class Mover {
       60_000,
     );
     await this.agreed();
+  }
+
+  /**
+   * Waits for a replica that could take a primary's place. After a failover a server may come to follow another
+   * primary than its heir, and goes back after a while.
+   */
+  async heirOf(primary: Node): Promise<Node> {
+    return until(`${primary.port} to have a replica`, async () => {
+      const followers = (await this.lines(primary.port)).filter((line) => line.split(' ')[3] === primary.id);
+      return this.cluster.nodes.find(({ id }) => followers.some((line) => line.startsWith(id)));
+    });
   }
 
   private async lines(port: number): Promise<string[]> {

@@ -79,6 +79,9 @@ export class Process {
         'cluster-enabled': 'yes',
         'cluster-config-file': 'nodes.conf',
         'cluster-node-timeout': 2000,
+        // A replica stays with its shard, and may follow its primary however long it has not heard of it.
+        'cluster-allow-replica-migration': 'no',
+        'cluster-replica-validity-factor': 0,
         'cluster-port': port + BUS,
       }),
       ...(options.password && { requirepass: options.password, masterauth: options.password }),
