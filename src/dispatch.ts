@@ -20,10 +20,12 @@ export const FAN_OUT = -13;
 export const DOOR = -14;
 /** The server has to be asked where the keys are. */
 export const ASK_KEYS = -15;
-/** Not served yet, or refused. */
+/** Refused. */
 export const REFUSED = -16;
 /** Would block a link that others share: it gets one of its own. */
 export const BLOCKS = -17;
+/** A message: to its channel's slot, as long as nobody has to be waited for. */
+export const PUBLISH = -18;
 
 /** Where a command goes. Its arity has been checked. */
 export function dispatch(command: Command, args: Arguments): number {
@@ -45,6 +47,8 @@ export function dispatch(command: Command, args: Arguments): number {
       return DOOR;
     case ROUTE.blocks:
       return BLOCKS;
+    case ROUTE.publish:
+      return PUBLISH;
     default:
       return REFUSED;
   }

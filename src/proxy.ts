@@ -269,6 +269,7 @@ export class Slotless {
             helloVersion: String(hello[3]),
             version,
             slotCursors: valkey ? major >= 8 : major > 7 || (major === 7 && minor >= 4),
+            pushesLast: valkey || major > 7 || (major === 7 && minor >= 2),
             authRequired,
             runId: randomBytes(20).toString('hex'),
             startedAt: Date.now(),

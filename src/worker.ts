@@ -22,6 +22,8 @@ import { Turn } from './cluster/turn.ts';
 import { CommandTable } from './command/table.ts';
 import type { Config } from './config.ts';
 import { createLog } from './log.ts';
+import { PubSub } from './pubsub/pubsub.ts';
+import { Roll } from './pubsub/roll.ts';
 import { Counters } from './telemetry/counters.ts';
 import { startVitals } from './telemetry/vitals.ts';
 
@@ -66,6 +68,11 @@ export type Inquiry =
   | { readonly about: 'unblock'; readonly id: number; readonly how: HowToUnblock };
 
 const DRAIN_POLL = 20;
+/** A message that can always be passed on; and the longest there is, with its channel. */
+const MESSAGE = 16 * 1024 * 1024;
+const LONGEST_MESSAGE = 2 ** 31 - 1;
+/** Pings that a node may leave unanswered within `pubsub.silence`. */
+const PINGS = 3;
 /** Indexes into the shared BigInt64Array. */
 const NEXT_ID = 0;
 const CLIENTS = 1;
@@ -74,6 +81,7 @@ class Worker implements Peers {
   private readonly start: WorkerStart;
   private readonly port: MessagePort;
   private readonly context: Context;
+  private readonly pubsub: PubSub;
   private readonly servers: Server[] = [];
   private readonly answers = new Map<number, (value: unknown) => void>();
   private asked = 0;
@@ -101,6 +109,14 @@ class Worker implements Peers {
     const shared = new BigInt64Array(start.shared);
     const own = { username: bytesOf(config.username), password: bytesOf(config.password) };
     const clients = new Map<number, Connection>();
+    const feed = feedOptions(config);
+    const worker = config.workers > 1 ? start.index : -1;
+    this.pubsub = new PubSub(cluster, new Roll({ worker, signal: (claims) => this.signal(claims) }), log, {
+      feed: { ...feed, pingEvery: Math.ceil(config.pubsub.silence / PINGS), pings: PINGS },
+      replicas: config.pubsub.from === 'any',
+      disconnect: config.pubsub.onGap === 'disconnect',
+      holdFor: config.failover.holdFor,
+    });
     this.context = {
       config,
       cluster,
@@ -117,14 +133,12 @@ class Worker implements Peers {
       }),
       repertoire: new Scripts(config, cluster, this),
       tracking: new Tracking(cluster, clients, {
-        username: config.username,
-        password: config.password,
         timeout: config.link.connectTimeout,
-        backoffMin: config.link.backoffMin,
-        backoffMax: config.link.backoffMax,
+        feed: { ...feed, pingEvery: config.link.connectTimeout, pings: 1 },
         most: config.limits.trackedKeys,
         signal: (signal) => this.signal(signal),
       }),
+      pubsub: this.pubsub,
       log,
       user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
       openToAll: config.clientAuth === 'proxy' || !start.server.authRequired,
@@ -205,7 +219,8 @@ class Worker implements Peers {
   private receive(message: ToWorker): void {
     switch (message.type) {
       case 'topology':
-        return this.context.cluster.adopt(message.topology);
+        this.context.cluster.adopt(message.topology);
+        return this.pubsub.adopt(message.topology);
       case 'ask':
         Promise.resolve(this.reply(message.what)).then((value) =>
           this.post({ type: 'answer', id: message.id, value }),
@@ -236,7 +251,8 @@ class Worker implements Peers {
   }
 
   private hear(signal: Signal): unknown {
-    const { attention, clients, tracking } = this.context;
+    const { attention, clients, tracking, pubsub } = this.context;
+    if (signal.about === 'subscriptions') return pubsub.roll.hear(signal);
     if (signal.about === 'client') return clients.has(signal.id);
     if (signal.about === 'push') return tracking.deliver(signal.id, signal.message);
     return attention.hear(signal);
@@ -252,6 +268,7 @@ class Worker implements Peers {
       if (clients.size > 0 && performance.now() < deadline) return;
       clearInterval(timer);
       for (const client of [...clients.values()]) client.close();
+      this.pubsub.close();
       this.context.cluster.close();
       this.post({ type: 'drained' });
     }, DRAIN_POLL);
@@ -261,6 +278,19 @@ class Worker implements Peers {
 /** Text as the bytes that are sent for it, written as Latin-1: the form in which users and passwords are kept. */
 function bytesOf(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+function feedOptions({ username, password, link, pubsub }: Config) {
+  return {
+    username,
+    password,
+    connectTimeout: link.connectTimeout,
+    backoffMin: link.backoffMin,
+    backoffMax: link.backoffMax,
+    keepAlive: link.keepAlive,
+    // No subscriber may be told more at a time.
+    frameBytes: pubsub.outputLimit.hard > 0 ? Math.max(pubsub.outputLimit.hard, MESSAGE) : LONGEST_MESSAGE,
+  };
 }
 
 function clusterOptions(config: Config) {

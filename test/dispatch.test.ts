@@ -10,6 +10,7 @@ import {
   DOOR,
   dispatch,
   FAN_OUT,
+  PUBLISH,
   REFUSED,
   SPLIT,
   severalKeys,
@@ -67,7 +68,10 @@ const CALLS: readonly [string, number | `=${string}`][] = [
   ['MONITOR', DOOR],
   ['BLPOP k 0', BLOCKS],
   ['WAIT 0 0', BLOCKS],
-  ['SUBSCRIBE c', REFUSED],
+  ['SUBSCRIBE c', DOOR],
+  ['PUBSUB NUMSUB c', DOOR],
+  ['PUBLISH c m', PUBLISH],
+  ['SPUBLISH c m', PUBLISH],
   ['SHUTDOWN', REFUSED],
   ['DEBUG SLEEP 0', REFUSED],
   ['MIGRATE h 1 k 0 1', REFUSED],
@@ -83,6 +87,7 @@ const NAMES: Record<number, string> = {
   [ASK_KEYS]: 'ASK_KEYS',
   [REFUSED]: 'REFUSED',
   [BLOCKS]: 'BLOCKS',
+  [PUBLISH]: 'PUBLISH',
 };
 
 function where(code: number): string {

@@ -13,6 +13,7 @@
 import type { Arguments } from '../command/arguments.ts';
 import { type Command, FLAG } from '../command/command.ts';
 import { shownLine } from '../command/shown.ts';
+import type { Claims } from '../pubsub/roll.ts';
 import type { Session } from './session.ts';
 
 /** A client, as it is told of what is to be minded. */
@@ -41,7 +42,8 @@ export type Signal =
   /** A message for a client of this id, one character per byte. */
   | { readonly about: 'push'; readonly id: number; readonly message: string }
   /** Too much waits for the monitors. */
-  | { readonly about: 'cut' };
+  | { readonly about: 'cut' }
+  | Claims;
 
 export interface AttentionOptions {
   /** Which worker this is. */

@@ -1,5 +1,5 @@
 // Stands between a client's reader and its commands while something is to be minded: a pause, a monitor, a
-// reply that is to be left out, keys that it reads and is to be told of.
+// reply that is to be left out, keys that it reads and is to be told of, a subscription.
 //
 //   reader --> client                  as a rule
 //   reader --> checkpoint --> client   while one of these is there
@@ -14,6 +14,7 @@ import type { Attentive } from './attention.ts';
 import type { Context } from './context.ts';
 import type { Taker } from './reader.ts';
 import type { Replies } from './replies.ts';
+import type { Session } from './session.ts';
 import { AT_ONCE } from './transaction.ts';
 
 /** The client behind it. */
@@ -26,6 +27,19 @@ export interface Guarded extends Taker, Attentive {
   readonly full: boolean;
   refuse(command: Command, reply: Buffer): true;
 }
+
+/** In RESP2 a reply could be taken for a message, and the reverse (server.c processCommand). */
+const WHILE_SUBSCRIBED = new Set([
+  'ping',
+  'subscribe',
+  'unsubscribe',
+  'psubscribe',
+  'punsubscribe',
+  'ssubscribe',
+  'sunsubscribe',
+  'quit',
+  'reset',
+]);
 
 /** What a monitor may not do, being a kind of replica to the server. */
 const KEYSPACE = FLAG.write | FLAG.readonly | FLAG.mayReplicate;
@@ -50,17 +64,23 @@ export class Checkpoint implements Taker {
     const queued = session.queued >= 0 && command !== undefined && !AT_ONCE.has(command.name);
     const skips = session.skipNext;
     session.skipNext = false;
-    const looksOnly = session.monitoring && command !== undefined && (command.flags & KEYSPACE) !== 0;
-    const taken = looksOnly
-      ? !client.full && client.refuse(command, errors.replicaKeyspace())
-      : client.execute(f);
+    const wrong = command === undefined ? undefined : refusal(session, command);
+    const taken =
+      wrong === undefined ? client.execute(f) : !client.full && client.refuse(command!, wrong(command!.name));
     if (!taken) session.skipNext = skips;
     if (!taken) return false;
     // An EXEC that is being worked out is shown behind the commands of its transaction.
     const later = command?.name === 'exec' && client.busy;
-    if (attention.monitored && !queued && !looksOnly && !later && command !== undefined && isShown(command))
+    if (
+      attention.monitored &&
+      !queued &&
+      wrong === undefined &&
+      !later &&
+      command !== undefined &&
+      isShown(command)
+    )
       attention.show(session, command, f);
-    if (session.tracking !== undefined && command !== undefined && !queued && !looksOnly)
+    if (session.tracking !== undefined && command !== undefined && !queued && wrong === undefined)
       client.context.tracking.seen(client, command, f);
     if (session.skipNext) client.replies.mute(true);
     else if (skips) this.skipped();
@@ -102,8 +122,15 @@ export class Checkpoint implements Taker {
   }
 }
 
+/** Why a client that looks on, or hears messages in RESP2, may not give a command. */
+function refusal(session: Session, { name, flags }: Command): ((name: string) => Buffer) | undefined {
+  if (session.subscribed !== undefined && session.resp === 2 && !WHILE_SUBSCRIBED.has(name))
+    return errors.subscribed;
+  return session.monitoring && (flags & KEYSPACE) !== 0 ? errors.replicaKeyspace : undefined;
+}
+
 /** Whether a monitor sees it: not what administrators do, nor what is refused. */
 export function isShown(command: Command): boolean {
-  if (command.route === ROUTE.refused || command.route === ROUTE.pending) return false;
+  if (command.route === ROUTE.refused) return false;
   return (command.flags & FLAG.admin) === 0;
 }

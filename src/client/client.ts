@@ -11,6 +11,7 @@ import type { Lane } from '../cluster/lanes.ts';
 import { elapsed, type Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE, SCRIPT } from '../command/command.ts';
 import { dispatch, severalKeys, singleKey } from '../dispatch.ts';
+import type { Batch, Subscriber } from '../pubsub/audience.ts';
 import type { Area } from '../resp/copy.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
@@ -40,11 +41,13 @@ export interface Routes {
   queue(client: Client, transaction: Transaction, command: Command, f: Frame): boolean;
 }
 
-export class Client implements Sink, Connection, Flushable {
+export class Client implements Sink, Connection, Flushable, Subscriber {
   readonly context: Context;
   readonly cluster: Cluster;
   readonly session: Session;
   replies: Replies;
+  /** Those that its socket gets; `replies` are others while a command executes some for itself. */
+  private readonly own: Replies;
   closed = false;
   /** Nothing more is read; close when all replies are out. */
   private ending = false;
@@ -68,6 +71,8 @@ export class Client implements Sink, Connection, Flushable {
   /** Where it has written, for WAIT: a bit for each 512 slots. */
   wrote = 0;
   private congested = false;
+  /** Since when too much is unread for a while, in the turn's milliseconds; 0: it is not. */
+  private softSince = 0;
   /** Has given its lane back. */
   private left = false;
 
@@ -77,7 +82,7 @@ export class Client implements Sink, Connection, Flushable {
     this.cluster = context.cluster;
     this.socket = socket;
     this.outbox = new Outbox(socket, context.turn, context.counters.totals);
-    this.replies = new Replies(this.outbox);
+    this.replies = this.own = new Replies(this.outbox);
     this.order = new Order(this.cluster, this.replies);
     this.reader = new Reader(this, socket);
     const { username, password } = context.user;
@@ -159,7 +164,8 @@ export class Client implements Sink, Connection, Flushable {
   /** A command may have to wait or to be seen on its way: see checkpoint.ts. */
   look(): void {
     const { reader, session, context } = this;
-    const needed = context.attention.on || session.skipNext || session.tracking !== undefined;
+    const { skipNext, tracking, subscribed } = session;
+    const needed = context.attention.on || skipNext || tracking !== undefined || subscribed !== undefined;
     if (needed !== (reader.taker !== this)) reader.taker = needed ? new Checkpoint(this) : this;
     if (!session.postponed) return;
     session.postponed = false;
@@ -337,6 +343,7 @@ export class Client implements Sink, Connection, Flushable {
     const { session, cluster } = this;
     const old = session.lane;
     session.resp = resp;
+    session.subscribed?.turnTo(resp);
     session.username = username;
     session.password = password;
     session.lane = cluster.enterLane({
@@ -365,6 +372,7 @@ export class Client implements Sink, Connection, Flushable {
     session.replyOff = false;
     context.attention.leave(this);
     context.tracking.leave(this);
+    this.unsubscribe();
     this.look();
     session.authenticated = context.openToAll;
     this.enter(2, context.user.username, context.user.password);
@@ -381,6 +389,38 @@ export class Client implements Sink, Connection, Flushable {
     if (this.deaf) return;
     this.replies.sayAloud(bytes);
     this.touch();
+  }
+
+  // ---- messages that it has subscribed to
+
+  /** From everything. */
+  unsubscribe(): void {
+    if (this.session.subscribed === undefined) return;
+    this.session.subscribed.end();
+    this.session.subscribed = undefined;
+    if (!this.closed) this.look();
+  }
+
+  attach(batch: Batch): boolean {
+    if (this.closed || this.own.midway || !this.outbox.attach(batch, this)) return false;
+    this.touch();
+    return true;
+  }
+
+  detach(batch: Batch): void {
+    this.outbox.detach(batch);
+  }
+
+  hear(batch: Batch, from: number, to: number): void {
+    if (this.closed) return;
+    this.own.interject(batch, from, to);
+    if (this.socket.writableLength > 0) batch.kept = true;
+    this.touch();
+  }
+
+  /** Messages wait until the command that is being worked out is answered. */
+  holdMessages(): void {
+    this.own.midway = true;
   }
 
   answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void {
@@ -473,8 +513,8 @@ export class Client implements Sink, Connection, Flushable {
     this.outbox.flush();
     const unread = this.socket.writableLength;
     if (unread > 0 || this.replies.heldBytes > 0) {
-      if (unread + this.replies.heldBytes > this.context.config.clientOutputLimit)
-        return this.dropSlow(unread);
+      const limit = this.exceeded(unread + this.replies.heldBytes);
+      if (limit !== undefined) return this.dropSlow(unread, limit);
       this.congested = unread > OUTPUT_PAUSE;
     }
     if (this.working > 0) this.onProgress?.();
@@ -488,11 +528,24 @@ export class Client implements Sink, Connection, Flushable {
     if (over && !this.dirty) this.socket.destroySoon();
   }
 
-  private dropSlow(unread: number): void {
+  /** The limit that is passed with so many bytes unread. */
+  private exceeded(unread: number): string | undefined {
+    const { clientOutputLimit, pubsub } = this.context.config;
+    const { session, context } = this;
+    if (session.subscribed === undefined) return unread > clientOutputLimit ? 'clientOutputLimit' : undefined;
+    const { hard, soft, softFor } = pubsub.outputLimit;
+    if (hard > 0 && unread > hard) return 'pubsub.outputLimit, hard';
+    if (soft === 0 || unread <= soft) this.softSince = 0;
+    else if (this.softSince === 0) this.softSince = context.turn.now;
+    else if (context.turn.now - this.softSince > softFor) return 'pubsub.outputLimit, soft';
+    return undefined;
+  }
+
+  private dropSlow(unread: number, limit: string): void {
     this.context.counters.totals[TOTAL.slowClientsDropped]! += 1;
     this.context.log.warn(
       { client: this.session.address, unread },
-      'a client that does not read its replies was dropped (clientOutputLimit)',
+      `a client that does not read what it is sent was dropped (${limit})`,
     );
     this.close();
   }
@@ -530,6 +583,7 @@ export class Client implements Sink, Connection, Flushable {
     this.context.clients.delete(this.session.id);
     this.context.attention.leave(this);
     this.context.tracking.leave(this);
+    this.unsubscribe();
     this.context.dismiss();
     this.context.counters.totals[TOTAL.clients]! -= 1;
     // What is still under way needs the lane.

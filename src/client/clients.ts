@@ -2,6 +2,7 @@
 
 import { equalsIgnoreCase, toInteger } from '../command/arguments.ts';
 import type { Command } from '../command/command.ts';
+import { CHANNEL, PATTERN, SHARD } from '../pubsub/names.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { array, bulkString, integer, nil, OK, simple, verbatim } from '../resp/write.ts';
@@ -11,6 +12,7 @@ import type { ClientFilter, Connection } from './context.ts';
 import type { Handler } from './handler.ts';
 import { denial } from './rights.ts';
 import { parseReply, SavedArguments } from './saved.ts';
+import type { Session } from './session.ts';
 
 const TYPES = new Set(['normal', 'master', 'replica', 'slave', 'pubsub']);
 
@@ -118,7 +120,8 @@ function idOf(line: string): number {
 }
 
 function lineMatches(line: string, filter: ClientFilter): boolean {
-  if (filter.type !== undefined && filter.type !== 'normal') return false;
+  if (filter.type !== undefined && filter.type !== (/ flags=\w*P/.test(line) ? 'pubsub' : 'normal'))
+    return false;
   return filter.id === undefined || filter.id.includes(idOf(line));
 }
 
@@ -208,8 +211,12 @@ export function matches({ session }: Connection, filter: ClientFilter): boolean 
   if (filter.localAddress !== undefined && filter.localAddress !== session.localAddress) return false;
   if (filter.user !== undefined && filter.user !== (session.username === '' ? 'default' : session.username))
     return false;
-  if (filter.type !== undefined && filter.type !== 'normal') return false;
+  if (filter.type !== undefined && filter.type !== typeOf(session)) return false;
   return filter.maxAge === undefined || (Date.now() - session.createdAt) / 1000 >= filter.maxAge;
+}
+
+function typeOf({ subscribed }: Session): string {
+  return subscribed === undefined ? 'normal' : 'pubsub';
 }
 
 /** A client's line in CLIENT LIST, without the line end. */
@@ -226,9 +233,9 @@ export function clientLine(client: Connection, now: number): string {
     idle: seconds(now - session.activeAt),
     flags: flagsOf(client),
     db: session.db,
-    sub: 0,
-    psub: 0,
-    ssub: 0,
+    sub: session.subscribed?.count(CHANNEL) ?? 0,
+    psub: session.subscribed?.count(PATTERN) ?? 0,
+    ssub: session.subscribed?.count(SHARD) ?? 0,
     multi: session.queued,
     watch: session.watching,
     qbuf: client.inputBytes,
@@ -258,6 +265,7 @@ export function clientLine(client: Connection, now: number): string {
 function flagsOf({ session, blocked }: Connection): string {
   const flags: [boolean, string][] = [
     [session.monitoring, 'O'],
+    [session.subscribed !== undefined, 'P'],
     [session.queued >= 0, 'x'],
     [blocked !== undefined || session.postponed, 'b'],
     [session.tracking !== undefined, 't'],

@@ -7,6 +7,7 @@ import type { Turn } from '../cluster/turn.ts';
 import type { CommandTable } from '../command/table.ts';
 import type { Config } from '../config.ts';
 import type { Log } from '../log.ts';
+import type { PubSub } from '../pubsub/pubsub.ts';
 import type { Counters } from '../telemetry/counters.ts';
 import type { Attention, Attentive, Signal } from './attention.ts';
 import type { Equipment } from './request.ts';
@@ -22,6 +23,8 @@ export interface ServerFacts {
   readonly slotCursors: boolean;
   /** The default user needs a password. */
   readonly authRequired: boolean;
+  /** What a client hears of its own command stands behind the reply, in RESP3 (Redis 7.2, Valkey, and later). */
+  readonly pushesLast: boolean;
   /** 40 hexadecimal digits, made anew at each start. */
   readonly runId: string;
   /** Wall clock, ms. */
@@ -119,6 +122,7 @@ export interface Context {
   readonly attention: Attention;
   readonly repertoire: Repertoire;
   readonly tracking: Tracking;
+  readonly pubsub: PubSub;
   readonly log: Log;
   /** As whom a client's commands run before it has logged in. */
   readonly user: { readonly username: string; readonly password: string };

@@ -14,9 +14,11 @@ import { FUNCTION_COMMANDS } from './functions.ts';
 import type { Handler } from './handler.ts';
 import { MINDED_COMMANDS } from './minded.ts';
 import { TRANSACTION_COMMANDS } from './multi.ts';
+import { PUBSUB_COMMANDS } from './pubsub.ts';
 import { SCRIPT_COMMANDS } from './scripts.ts';
 import { select } from './select.ts';
 import { SERVER_COMMANDS } from './server.ts';
+import { SUBSCRIBE_COMMANDS } from './subscribe.ts';
 import { TRACKING_COMMANDS } from './tracked.ts';
 import { unblock } from './unblock.ts';
 import { CLUSTER_COMMANDS } from './view.ts';
@@ -24,7 +26,10 @@ import { CLUSTER_COMMANDS } from './view.ts';
 const HANDLERS: Readonly<Record<string, Handler>> = {
   ping: (client, command, f) => {
     if (f.argc > 2) return client.refuse(command, errors.wrongArity('ping'));
-    return client.say(command, f.argc === 1 ? PONG : bulk(f.bytes.subarray(f.starts[1], f.ends[1])));
+    const text = bulk(f.argc === 1 ? Buffer.alloc(0) : f.bytes.subarray(f.starts[1], f.ends[1]));
+    const { subscribed, resp } = client.session;
+    if (subscribed !== undefined && resp === 2) return client.say(command, array([bulkString('pong'), text]));
+    return client.say(command, f.argc === 1 ? PONG : text);
   },
   echo: (client, command, f) => client.say(command, bulk(f.bytes.subarray(f.starts[1], f.ends[1]))),
   quit: (client, command) => {
@@ -59,6 +64,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     );
   },
   ...TRANSACTION_COMMANDS,
+  ...SUBSCRIBE_COMMANDS,
+  ...PUBSUB_COMMANDS,
   ...CLIENT_COMMANDS,
   ...MINDED_COMMANDS,
   'client|unblock': unblock,

@@ -278,8 +278,9 @@ class Conclusion {
   /** Executes one command as if it stood alone. */
   private alone(entry: number): Promise<Buffer> {
     const { client } = this;
-    if (this.transaction.entries[entry]!.command.name === 'monitor')
-      return Promise.resolve(errors.monitorInTransaction());
+    const { name } = this.transaction.entries[entry]!.command;
+    if (name === 'monitor') return Promise.resolve(errors.monitorInTransaction());
+    if (name === 'ssubscribe') return Promise.resolve(errors.shardInTransaction());
     const f = this.frameOf(entry);
     return client.aside(() => client.execute(f));
   }

@@ -13,6 +13,7 @@ import { EMPTY_ARRAY, OK, QUEUED } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import { conclude, equip, show, tally } from './exec.ts';
 import type { Handler } from './handler.ts';
+import { sharded } from './publish.ts';
 import { Run } from './run.ts';
 import { SavedArguments } from './saved.ts';
 import { KEYLESS_SLOT } from './scripts.ts';
@@ -26,11 +27,15 @@ import { Watch } from './watch.ts';
 export function queue(client: Client, transaction: Transaction, command: Command, f: Frame): boolean {
   if ((command.flags & FLAG.noMulti) !== 0) return client.refuse(command, errors.notInMulti());
   if (AT_ONCE.has(command.name)) return false;
-  if (command.route === ROUTE.pending || command.route === ROUTE.refused) return false;
+  if (command.route === ROUTE.refused) return false;
   // Its replies are the elements of one reply.
   if (command.name === 'client|reply')
     return client.refuse(command, errors.unsupported(command.name, 'not in a transaction'));
   if (transaction.spoiled) return client.say(undefined, QUEUED);
+  if (command.name === 'publish' && client.context.config.pubsub.mode === 'sharded') {
+    const spublish = client.context.table.byName('spublish');
+    if (spublish !== undefined) return queue(client, transaction, spublish, sharded(client, f));
+  }
   const where = placeOf(command, f);
   if (where === UNKNOWN)
     return client.refuse(command, errors.unsupported(command.name, 'in a transaction only its keys as such'));

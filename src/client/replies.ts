@@ -49,7 +49,12 @@ export class Replies {
   count = 0;
   front: Place | undefined = undefined;
 
+  /** A part of the reply for the front place is out: what is no reply waits for the rest. */
+  midway = false;
+
   private back: Place | undefined = undefined;
+  /** The last of what waits for it. */
+  private waiting: Place | undefined = undefined;
   private readonly home: Outlet;
   private outlet: Outlet;
   private muted = false;
@@ -76,6 +81,19 @@ export class Replies {
     if (this.front === undefined) return this.home.append(bytes, 0, bytes.length);
     this.push(new Aloud(bytes));
     this.heldBytes += bytes.length;
+  }
+
+  /** What is no reply, at once or behind a reply that is half out; also when replies are left out. */
+  interject(area: Area, from: number, to: number): void {
+    if (!this.midway || this.front === undefined) return this.home.appendArea(area, from, to);
+    const aloud = new Aloud(Buffer.from(area.bytes.subarray(from, to)));
+    const before = this.waiting ?? this.front;
+    aloud.next = before.next;
+    before.next = aloud;
+    if (before === this.back) this.back = aloud;
+    this.waiting = aloud;
+    this.count++;
+    this.heldBytes += to - from;
   }
 
   /** Replies behind the places that there are now are left out (true), or no more. */
@@ -110,6 +128,7 @@ export class Replies {
   answerPiece(place: Place, bytes: Buffer, from: number, to: number, last: boolean): void {
     if (place === this.front) {
       this.outlet.append(bytes, from, to);
+      this.midway = true;
       if (last) this.advance();
       return;
     }
@@ -126,7 +145,8 @@ export class Replies {
       place.held = undefined;
       place.pieces = undefined;
     }
-    this.front = this.back = undefined;
+    this.front = this.back = this.waiting = undefined;
+    this.midway = false;
     this.count = this.heldBytes = 0;
   }
 
@@ -134,9 +154,14 @@ export class Replies {
   private advance(): void {
     let place = this.front!.next;
     this.count--;
+    this.midway = false;
+    this.waiting = undefined;
     while (place !== undefined) {
       if (place.held !== undefined) this.writeHeld(place);
-      if (place.pieces !== undefined) this.writePieces(place);
+      if (place.pieces !== undefined) {
+        this.writePieces(place);
+        this.midway = !place.done;
+      }
       if (!place.done) break;
       this.count--;
       place = place.next;

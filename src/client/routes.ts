@@ -1,7 +1,7 @@
 // Where a command goes that goes to no one slot: by what dispatch has decided.
 
 import { type Command, SCRIPT } from '../command/command.ts';
-import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, SPLIT } from '../dispatch.ts';
+import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, PUBLISH, SPLIT } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { block } from './blocking.ts';
@@ -9,6 +9,7 @@ import type { Client, Routes } from './client.ts';
 import { atTheDoor } from './door.ts';
 import { askKeys, fanOut, splitBySlot } from './fanout.ts';
 import { queue } from './multi.ts';
+import { publish } from './publish.ts';
 import { runScript } from './scripts.ts';
 import { readStreams } from './streams.ts';
 
@@ -36,13 +37,8 @@ function elsewhere(client: Client, command: Command, f: Frame, where: number): b
       );
     case BLOCKS:
       return block(client, command, f);
+    case PUBLISH:
+      return publish(client, command, f);
   }
-  return client.refuse(command, refusal(command));
-}
-
-function refusal(command: Command): Buffer {
-  const pending = command.refusal.endsWith('not served yet');
-  return pending
-    ? errors.unsupported(command.name, command.refusal)
-    : errors.refused(command.name, command.refusal);
+  return client.refuse(command, errors.refused(command.name, command.refusal));
 }

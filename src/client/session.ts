@@ -6,6 +6,7 @@ import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Command } from '../command/command.ts';
 import type { SavedArguments } from './saved.ts';
+import type { Subscribed } from './subscribed.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Keys that a node watches for this client, all of one slot: see watch.ts. */
@@ -83,6 +84,8 @@ export class Session {
   /** Its next command waits for the end of a CLIENT PAUSE. */
   postponed = false;
   tracking: Tracked | undefined = undefined;
+  /** What it is subscribed to, if it is. */
+  subscribed: Subscribed | undefined = undefined;
   readOnly = false;
   /** What is queued since MULTI. */
   transaction: Transaction | undefined = undefined;

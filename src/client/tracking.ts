@@ -12,7 +12,8 @@
 // client still waits for.
 
 import type { Cluster } from '../cluster/cluster.ts';
-import { Ear, type EarOptions } from '../cluster/ear.ts';
+import { Ear } from '../cluster/ear.ts';
+import type { FeedOptions } from '../cluster/feed.ts';
 import type { Topology } from '../cluster/topology.ts';
 import type { Arguments } from '../command/arguments.ts';
 import { type Command, FLAG } from '../command/command.ts';
@@ -22,7 +23,10 @@ import { bulk, bulkString, integer, nilArray, push } from '../resp/write.ts';
 import type { Attentive, Signal } from './attention.ts';
 import type { Session } from './session.ts';
 
-export interface TrackingOptions extends EarOptions {
+export interface TrackingOptions {
+  readonly feed: FeedOptions;
+  /** How long a client may wait until all primaries are listened to, ms. */
+  readonly timeout: number;
   /** `limits.trackedKeys`. */
   readonly most: number;
   /** Tells all other workers; resolves with what they say to it. */
@@ -33,6 +37,8 @@ export interface TrackingOptions extends EarOptions {
 const READS = FLAG.readonly | FLAG.mayReplicate;
 const LOOK_EVERY = 500;
 const INVALIDATE = bulkString('invalidate');
+const INVALIDATE_PUSH = '>2\r\n$10\r\ninvalidate\r\n';
+const INVALIDATE_MESSAGE = '*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n';
 
 export class Tracking {
   private readonly cluster: Cluster;
@@ -117,8 +123,13 @@ export class Tracking {
   /** Writes an invalidation to a client of this worker that another's tracking is redirected to. */
   deliver(id: number, message: string): boolean {
     const target = this.clients.get(id);
-    if (target?.session.resp === 3) target.push(Buffer.from(message, 'latin1'));
-    return target !== undefined;
+    if (target === undefined) return false;
+    const { resp, subscribed } = target.session;
+    if (resp === 3) target.push(Buffer.from(message, 'latin1'));
+    // Who is subscribed to anything is told in the form of a message (tracking.c sendTrackingMessage).
+    else if (subscribed !== undefined)
+      target.push(Buffer.from(message.replace(INVALIDATE_PUSH, INVALIDATE_MESSAGE), 'latin1'));
+    return true;
   }
 
   /** Whether any worker has such a client. */
@@ -223,7 +234,10 @@ export class Tracking {
       ear.close();
     }
     for (const [address, { host, port }] of wanted)
-      if (!ears.has(address)) ears.set(address, new Ear(host, port, this.options, this.listener));
+      if (!ears.has(address)) {
+        const ear = new Ear(host, port, this.options.feed, cluster.turn, this.listener);
+        ears.set(address, ear);
+      }
   }
 
   private readonly listener = {

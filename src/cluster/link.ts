@@ -13,11 +13,12 @@
 // something is sent, and after a failure not before a delay that grows and is spread by chance, so that a
 // dead node is asked a few times a second however many clients wait for it.
 
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import { Outgoing } from './outgoing.ts';
 import { Receiver, type Receiving } from './receiver.ts';
 import type { Slab } from './slab.ts';
+import { connectTo } from './socket.ts';
 import type { Flushable, Turn } from './turn.ts';
 
 /** What waits for a reply. The link calls `reply` once, or `piece` until `last`, or `lost` once. */
@@ -266,10 +267,10 @@ export class Link implements Flushable, Receiving {
 
   private open(): void {
     this.state = CONNECTING;
-    const { host, port, keepAlive, connectTimeout } = this.options;
+    const { connectTimeout } = this.options;
     let socket: Socket;
     try {
-      socket = this.connect(host, port, keepAlive);
+      socket = connectTo(this.options, this.receiver, (chunk, length) => this.read(chunk, length));
     } catch (error) {
       // Not at once: whoever is sending has not come to its end.
       setImmediate(() => this.fail((error as Error).message));
@@ -285,19 +286,6 @@ export class Link implements Flushable, Receiving {
     socket.on('error', (error) => this.fail(error.message));
     socket.on('close', () => {
       if (this.socket === socket) this.fail('the node closed the connection');
-    });
-  }
-
-  private connect(host: string, port: number, keepAlive: number): Socket {
-    return connect({
-      ...(host.startsWith('/') ? { path: host } : { host, port }),
-      noDelay: true,
-      keepAlive: keepAlive > 0,
-      keepAliveInitialDelay: keepAlive,
-      onread: {
-        buffer: () => this.receiver.buffer(),
-        callback: (length: number, buffer: Uint8Array) => this.read(buffer as Buffer, length),
-      },
     });
   }
 
@@ -411,12 +399,11 @@ export class Link implements Flushable, Receiving {
     this.fail(reason);
   }
 
-  private read(chunk: Buffer, length: number): boolean {
+  private read(chunk: Buffer, length: number): void {
     this.readAt = this.turn.tick();
     this.totals[TOTAL.bytesFromNodes]! += length;
     this.receiver.read(chunk, length);
     if (this.congested) this.lookForRoom();
-    return true;
   }
 
   private take(): Pending | undefined {

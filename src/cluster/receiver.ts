@@ -29,7 +29,7 @@ export interface Receiving {
 const READ_BYTES = 262144;
 /** A reply longer than this is handed over in pieces when it straddles chunks. */
 const CARRY_BYTES = 16384;
-/** Pushes, errors and the replies of a handshake are always joined, up to this. */
+/** Pushes, errors and the replies of a handshake are always joined, as a rule up to this. */
 const MOST_WHOLE = 16_777_216;
 const MINUS = 45;
 const PUSH = 62;
@@ -40,13 +40,15 @@ export class Receiver {
 
   private readonly link: Receiving;
   private readonly turn: Turn;
+  private readonly mostWhole: number;
   private readonly framer: ReplyFramer;
   private chunk: Buffer | undefined = undefined;
   private carry: Buffer | undefined = undefined;
   private carried = 0;
 
-  constructor(link: Receiving, turn: Turn, replyDepth: number) {
+  constructor(link: Receiving, turn: Turn, replyDepth: number, mostWhole = MOST_WHOLE) {
     this.link = link;
+    this.mostWhole = mostWhole;
     this.turn = turn;
     this.framer = new ReplyFramer(replyDepth);
   }
@@ -97,8 +99,8 @@ export class Receiver {
     if (this.streaming) return link.receivedPiece(chunk, from, to, false);
     const size = this.carried + to - from;
     if (link.whole || framer.type === MINUS || framer.type === PUSH) {
-      if (size > MOST_WHOLE)
-        return link.broken(`the node sent an error or a push of more than ${MOST_WHOLE} bytes`);
+      if (size > this.mostWhole)
+        return link.broken(`the node sent an error or a push of more than ${this.mostWhole} bytes`);
       return this.keep(chunk, from, to);
     }
     if (size <= CARRY_BYTES && framer.bulkLeft <= CARRY_BYTES) return this.keep(chunk, from, to);

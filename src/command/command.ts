@@ -27,8 +27,8 @@ export const ROUTE = {
   scan: 6,
   /** Asked of several and merged by hand; `request` says of whom. */
   special: 7,
-  /** Not served yet; `refusal` says what it belongs to. */
-  pending: 8,
+  /** A message for a channel, by the channel's slot. */
+  publish: 8,
   /** Refused unless the setting `allow` names it; `refusal` says why. */
   refused: 9,
   /** Keeps its connection until it is answered: on a link of its own. */

@@ -22,6 +22,7 @@ const door: Override = { route: ROUTE.door };
 const oneSlot: Override = { route: ROUTE.oneSlot, request: REQUEST.none, response: RESPONSE.none };
 const mayReplicate: Override = { flags: FLAG.mayReplicate };
 
+const refused = (why: string): Override => ({ route: ROUTE.refused, refusal: why });
 const shards = (response: keyof typeof RESPONSE): Override => over('allShards', response);
 const nodes = (response: keyof typeof RESPONSE): Override => over('allNodes', response);
 const byHand = (request: 'allShards' | 'allNodes'): Override => ({
@@ -29,8 +30,6 @@ const byHand = (request: 'allShards' | 'allNodes'): Override => ({
   request: REQUEST[request],
   response: RESPONSE.special,
 });
-const pending = (what: string): Override => ({ route: ROUTE.pending, refusal: `${what} not served yet` });
-const refused = (why: string): Override => ({ route: ROUTE.refused, refusal: why });
 
 function over(whom: 'allShards' | 'allNodes', response: keyof typeof RESPONSE): Override {
   return { route: ROUTE[whom], request: REQUEST[whom], response: RESPONSE[response] };
@@ -38,7 +37,7 @@ function over(whom: 'allShards' | 'allNodes', response: keyof typeof RESPONSE): 
 
 /** Of commands with the flag `blocking` or `pubsub` that have no row. */
 export const BLOCKING: Override = { route: ROUTE.blocks };
-export const PUBSUB = pending('pub/sub is');
+export const PUBSUB = refused('it would change what a shared link is told');
 
 const replicates = refused('it would make a shared link the stream of a replica');
 const rebuilds = refused('it would change the cluster behind the proxy');
@@ -66,6 +65,20 @@ const ALWAYS: Readonly<Record<string, Override>> = {
   discard: door,
   watch: door,
   unwatch: door,
+
+  // Subscriptions are shared by clients.
+  subscribe: door,
+  unsubscribe: door,
+  psubscribe: door,
+  punsubscribe: door,
+  ssubscribe: door,
+  sunsubscribe: door,
+  'pubsub|channels': door,
+  'pubsub|numsub': door,
+  'pubsub|numpat': door,
+  'pubsub|shardchannels': door,
+  'pubsub|shardnumsub': door,
+  'pubsub|help': { route: ROUTE.anyShard },
 
   monitor: door,
   // Blocking only in Valkey's flags. Its answer is about the writes of the link it comes over.
@@ -165,8 +178,8 @@ const ALWAYS: Readonly<Record<string, Override>> = {
   fcall: mayReplicate,
   pfcount: mayReplicate,
   // The nodes pass a message on among themselves.
-  publish: { ...mayReplicate, route: ROUTE.anyShard },
-  spublish: { ...mayReplicate, route: ROUTE.oneSlot },
+  publish: { ...mayReplicate, route: ROUTE.publish },
+  spublish: { ...mayReplicate, route: ROUTE.publish },
 };
 
 const split = (response: keyof typeof RESPONSE): Override => ({

@@ -23,7 +23,8 @@ export type Kind =
   | 'doors'
   | 'door or off'
   | 'nat'
-  | 'commands';
+  | 'commands'
+  | 'output limit';
 
 const kb = 1024;
 const mb = 1024 * kb;
@@ -44,6 +45,7 @@ const text = (fallback: string, description: string, secret = false) =>
 const choice = <const Names extends string[]>(names: Names, description: string) =>
   Type.Enum(names, { kind: 'choice', default: names[0], description });
 
+const OUTPUT = { minimum: 0, maximum: 64 * gb };
 const PORT = { minimum: 1, maximum: 65535 };
 const HostPort = Type.Object({ host: Type.String({ minLength: 1 }), port: Type.Integer(PORT) });
 const Door = Type.Union([
@@ -128,7 +130,35 @@ export const SCHEMA = Type.Object({
       100000000,
       'keys that CLIENT TRACKING remembers per worker; beyond, the oldest count as changed',
     ),
+    subscriptions: count(1000000, 1, 100000000, 'channels and patterns that one client is subscribed to'),
     users: count(64, 1, 10000, 'users of clients that links are kept for'),
+  }),
+  pubsub: Type.Object({
+    mode: choice(
+      ['cluster', 'sharded'],
+      'what PUBLISH is at the nodes: PUBLISH, which reaches every node, or SPUBLISH, which stays in one shard',
+    ),
+    from: choice(
+      ['primary', 'any'],
+      "where channels are heard: at their slot's primary, or at its replicas as well",
+    ),
+    onGap: choice(
+      ['keep', 'disconnect'],
+      'what becomes of subscribers whose node was lost: they miss messages, or are disconnected',
+    ),
+    silence: ms(750, 50, minute, 'silence after which a node, pinged, is left for another'),
+    outputLimit: Type.Object(
+      {
+        hard: Type.Integer(OUTPUT),
+        soft: Type.Integer(OUTPUT),
+        softFor: Type.Integer({ minimum: 0, maximum: hour }),
+      },
+      {
+        kind: 'output limit',
+        default: { hard: 32 * mb, soft: 8 * mb, softFor: minute },
+        description: 'messages a subscriber may leave unread before it is dropped: at once, or for a time',
+      },
+    ),
   }),
   scripts: Type.Object({
     count: count(10000, 1, 10000000, 'scripts whose text is kept, for each worker'),

@@ -17,6 +17,13 @@ export interface HostPort {
 /** Where something listens: a TCP port, or a unix socket by its path. */
 export type Address = HostPort | { readonly path: string };
 
+/** Bytes unread: at once too many, and too many for `softFor` ms. 0: no such limit. */
+export interface OutputLimit {
+  readonly hard: number;
+  readonly soft: number;
+  readonly softFor: number;
+}
+
 /** What a source holds for one setting. */
 export type Raw = string | readonly string[] | ReadonlyMap<string, string>;
 
@@ -51,6 +58,8 @@ export function read(setting: Setting, raw: Raw): unknown {
       return /^\d+(\.\d+)?$/.test(raw.trim()) ? Number(raw) : undefined;
     case 'door or off':
       return raw === 'off' ? raw : readAddress(raw);
+    case 'output limit':
+      return readOutputLimit(raw);
     default:
       return raw;
   }
@@ -60,18 +69,9 @@ export function read(setting: Setting, raw: Raw): unknown {
 export function write(setting: Setting, value: unknown): string {
   switch (setting.kind) {
     case 'ms':
-      return writeUnit(value as number, [
-        ['h', 3600000],
-        ['m', 60000],
-        ['s', 1000],
-        ['ms', 1],
-      ]);
+      return writeTime(value as number);
     case 'bytes':
-      return writeUnit(value as number, [
-        ['gb', SIZES.gb],
-        ['mb', SIZES.mb],
-        ['kb', SIZES.kb],
-      ]);
+      return writeSize(value as number);
     case 'nodes':
     case 'doors':
       return (value as Address[]).map(addressText).join(',');
@@ -83,6 +83,10 @@ export function write(setting: Setting, value: unknown): string {
         .join(',');
     case 'commands':
       return (value as string[]).join(',');
+    case 'output limit': {
+      const { hard, soft, softFor } = value as OutputLimit;
+      return `${writeSize(hard)} ${writeSize(soft)} ${writeTime(softFor)}`;
+    }
     default:
       return String(value);
   }
@@ -114,6 +118,8 @@ export function allowed(setting: Setting): string {
       return 'pairs of host:port=host:port, with a comma between them';
     case 'commands':
       return 'names of commands, with a comma between them';
+    case 'output limit':
+      return "as Redis's client-output-buffer-limit: a hard size, a soft size and for how long, in seconds, the soft one may be passed; a size of 0 is none";
     case 'text':
       return 'text';
   }
@@ -149,6 +155,33 @@ function readUnit(raw: string, units: Record<string, number>): number | undefine
   if (!match || factor === undefined) return undefined;
   const value = Number(match[1]) * factor;
   return Number.isSafeInteger(value) ? value : undefined;
+}
+
+function writeTime(value: number): string {
+  return writeUnit(value, [
+    ['h', 3600000],
+    ['m', 60000],
+    ['s', 1000],
+    ['ms', 1],
+  ]);
+}
+
+function writeSize(value: number): string {
+  return writeUnit(value, [
+    ['gb', SIZES.gb],
+    ['mb', SIZES.mb],
+    ['kb', SIZES.kb],
+  ]);
+}
+
+/** `32mb 8mb 60`: a time without a unit is in seconds, as in Redis. */
+function readOutputLimit(raw: string): OutputLimit | undefined {
+  const words = raw.trim().split(/\s+/);
+  const [hard, soft] = words.slice(0, 2).map((word) => readUnit(word, SIZES));
+  const softFor = readUnit(words[2] ?? '', { ...TIMES, '': 1000 });
+  if (words.length !== 3 || hard === undefined || soft === undefined || softFor === undefined)
+    return undefined;
+  return { hard, soft, softFor };
 }
 
 function writeUnit(value: number, units: readonly [string, number][]): string {

@@ -155,13 +155,21 @@ export const discardWithoutMulti = fixed('ERR DISCARD without MULTI');
 export const nestedMulti = fixed('ERR MULTI calls can not be nested');
 export const watchInMulti = fixed('ERR WATCH inside MULTI is not allowed');
 export const execAbort = fixed('EXECABORT Transaction discarded because of previous errors.');
+
 export const monitorInTransaction = fixed("ERR MONITOR isn't allowed for DENY BLOCKING client");
+export const shardInTransaction = fixed("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+
 export const notInMulti = fixed('ERR Command not allowed inside a transaction');
 
 /** multi.c execCommandAbort. `text`: the error that EXEC or one of the commands met. */
 export function execAbortBecause(text: string): Buffer {
   return error(`EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, '')}`);
 }
+
+/** `pubsub.mode: sharded`: no pattern can be subscribed to. */
+export const shardedPattern = fixed(
+  'ERR slotless: psubscribe is not supported: with pubsub.mode sharded no node hears all channels; patterns of __keyspace@ and __keyevent@ are served',
+);
 
 /** A command that a RESP2 client may not give while it is subscribed. */
 export function subscribed(name: string): Buffer {

@@ -56,6 +56,16 @@ export const TOTAL = {
   cpuSeconds: 26,
   /** Clients that wait for a blocking command now; up and down. */
   blockedClients: 27,
+  /** Channels, patterns and shard channels that any client is subscribed to now, for each worker; up and down. */
+  subscriptions: 28,
+  /** Clients that are subscribed to any; up and down. */
+  subscribers: 29,
+  /** Messages that nodes have sent, and that were written to clients. */
+  messagesFromNodes: 30,
+  messagesToClients: 31,
+  /** Times a subscription was not heard for a while, and for how many seconds in all. */
+  subscriptionGaps: 32,
+  subscriptionGapSeconds: 33,
 } as const;
 
 export type Total = (typeof TOTAL)[keyof typeof TOTAL];

@@ -10,6 +10,8 @@ import { Tracking } from '../../src/client/tracking.ts';
 import type { ClusterOptions } from '../../src/cluster/cluster.ts';
 import { CommandTable } from '../../src/command/table.ts';
 import { createLog } from '../../src/log.ts';
+import { PubSub } from '../../src/pubsub/pubsub.ts';
+import { Roll } from '../../src/pubsub/roll.ts';
 import { Counters } from '../../src/telemetry/counters.ts';
 import { type Rig, rig } from '../cluster/rig.ts';
 import { parse } from '../command/tables.ts';
@@ -53,6 +55,10 @@ export async function room(
     signal: async () => [],
     forgetScripts: async () => {},
   };
+  const { connectTimeout, backoffMin, backoffMax, keepAlive } = config.link;
+  const { username, password } = config;
+  const feed = { username, password, connectTimeout, backoffMin, backoffMax, keepAlive, frameBytes: 1048576 };
+  const silent = createLog('silent');
   const context: Context = {
     config,
     cluster: stage.cluster,
@@ -63,6 +69,7 @@ export async function room(
       helloName: 'redis',
       helloVersion: '7.0.15',
       slotCursors: false,
+      pushesLast: false,
       authRequired: false,
       runId: 'a'.repeat(40),
       startedAt: Date.now(),
@@ -76,13 +83,16 @@ export async function room(
     }),
     repertoire: new Scripts(config, stage.cluster, peers),
     tracking: new Tracking(stage.cluster, accepted, {
-      username: config.username,
-      password: config.password,
+      feed: { ...feed, pingEvery: config.link.connectTimeout, pings: 1 },
       timeout: config.link.connectTimeout,
-      backoffMin: config.link.backoffMin,
-      backoffMax: config.link.backoffMax,
       most: config.limits.trackedKeys,
       signal: async () => [],
+    }),
+    pubsub: new PubSub(stage.cluster, new Roll({ worker: -1, signal: async () => [] }), silent, {
+      feed: { ...feed, pingEvery: 250, pings: 3 },
+      replicas: false,
+      disconnect: false,
+      holdFor: config.failover.holdFor,
     }),
     log: createLog('info', {}, { write: (line) => log.push(line) }),
     user: { username: '', password: '' },

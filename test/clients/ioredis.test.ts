@@ -166,12 +166,6 @@ for (const protocol of [2, 3] as const)
       assert.equal(await redis.blpop('q:1', 'q:2', 0.01), null);
     });
 
-    test('is told clearly what is not served yet', async () => {
-      const redis = open();
-      await assert.rejects(redis.subscribe('c'), /'subscribe' is not supported: pub\/sub/);
-      assert.equal(await redis.publish('c', 'm'), 0);
-    });
-
     test('has transactions of one slot, watched ones too, and is refused those of several', async () => {
       const redis = open();
       assert.deepEqual(await redis.multi().set('{t}a', 1).incr('{t}a').get('{t}a').exec(), [

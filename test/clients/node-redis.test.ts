@@ -165,14 +165,6 @@ for (const RESP of [2, 3] as const) {
         assert.equal(await client.blPop(['q:1', 'q:2'], 0.01), null);
       }));
 
-    test('is told clearly what is not served yet', () =>
-      withClient(async (client) => {
-        await assert.rejects(
-          client.subscribe('c', () => {}),
-          /'subscribe' is not supported: pub\/sub/,
-        );
-      }));
-
     test('has transactions of one slot, watched ones too, and is refused those of several', () =>
       withClient(async (client) => {
         assert.deepEqual(await client.multi().set('{t}a', '1').incr('{t}a').hGetAll('{t}h').exec(), [

@@ -97,7 +97,6 @@ export interface Otherwise {
 }
 
 const CROSS_SLOT = /^-CROSSSLOT Keys in request don't hash to the same slot\r\n$/;
-const PENDING = /^-ERR slotless: '[a-z|]+' is not supported: .*not served yet\r\n$/;
 const REFUSED = /^-ERR slotless: '[a-z|-]+' is refused; the setting 'allow' permits it \(.+\)\r\n$/;
 
 export const OTHERWISE: readonly Otherwise[] = [
@@ -162,23 +161,6 @@ export const OTHERWISE: readonly Otherwise[] = [
     reply: /^\*2\r\n:0\r\n:[01]\r\n|^-ERR (unknown command|WAITAOF cannot be used|value is )/,
     reason: 'its counts are those of the replicas, and old servers do not know it',
     proxyOnly: true,
-  },
-  {
-    calls: [
-      'SUBSCRIBE c',
-      'PSUBSCRIBE c',
-      'SSUBSCRIBE c',
-      'UNSUBSCRIBE c',
-      'PUNSUBSCRIBE c',
-      'SUNSUBSCRIBE c',
-      'PUBSUB CHANNELS',
-      'PUBSUB NUMPAT',
-      'PUBSUB NUMSUB c',
-      'PUBSUB SHARDCHANNELS',
-      'PUBSUB SHARDNUMSUB c',
-    ],
-    reply: PENDING,
-    reason: 'pub/sub is to come',
   },
   {
     calls: [

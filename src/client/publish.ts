@@ -1,0 +1,146 @@
+// PUBLISH and SPUBLISH: to the owner of the channel's slot, and how many have received it. Hot where they are.
+//
+// A node passes what is published on to all others; that it is always the same node keeps a client's messages on
+// one channel in their order. Its reply counts the proxy's own subscriptions, and is set right (receivers.ts).
+//
+// A shard channel is heard at one shard alone: while its subscribers are still on their way to a new owner, what is
+// published there waits for them.
+
+import type { Node } from '../cluster/node.ts';
+import type { Command } from '../command/command.ts';
+import { matchesGlob } from '../command/glob.ts';
+import { slotOf } from '../command/slot.ts';
+import { CHANNEL, PATTERN, SHARD } from '../pubsub/names.ts';
+import type { PubSub } from '../pubsub/pubsub.ts';
+import { receiversBeside } from '../pubsub/receivers.ts';
+import type { Subscription } from '../pubsub/subscription.ts';
+import * as errors from '../resp/errors.ts';
+import { COMMAND, Frame, frame } from '../resp/request.ts';
+import { integer } from '../resp/write.ts';
+import type { Client } from './client.ts';
+import { Question, Request } from './request.ts';
+
+/** How long until a message that waits for its subscribers is looked at again, ms. */
+const AGAIN = 5;
+const COLON = 58;
+const SPUBLISH = Buffer.from('*3\r\n$8\r\nSPUBLISH\r\n');
+
+/** What a message is counted by. */
+interface Counting {
+  readonly pubsub: PubSub;
+  /** The channel's bytes, written as Latin-1. */
+  readonly channel: string;
+  readonly shard: boolean;
+  /** Clients of the plain channel hear the shard channel, too. */
+  readonly legacy: boolean;
+}
+
+/** Sends a message. False: not now. */
+export function publish(client: Client, command: Command, f: Frame): boolean {
+  const { pubsub, config, table } = client.context;
+  const legacy = config.pubsub.mode === 'sharded';
+  if (legacy && command.name === 'publish') {
+    const spublish = table.byName('spublish');
+    if (spublish === undefined)
+      return client.refuse(
+        command,
+        errors.unsupported('publish', 'these servers have no shard channels, which pubsub.mode wants'),
+      );
+    return publish(client, spublish, sharded(client, f));
+  }
+  const { starts, ends } = f;
+  const bytes = f.bytes as Buffer;
+  const slot = slotOf(bytes, starts[1]!, ends[1]!);
+  if (client.mustWait(slot, false) || !client.roomFor(slot)) return false;
+  const shard = command.name === 'spublish';
+  const { roll } = pubsub;
+  if (shard ? roll.isEmpty(SHARD) : roll.isEmpty(CHANNEL) && roll.isEmpty(PATTERN))
+    return client.toSlot(command, f, slot, false);
+  const counting = { pubsub, channel: bytes.toString('latin1', starts[1], ends[1]), shard, legacy };
+  const owner = client.cluster.ownerOf(slot);
+  if (shard && owner !== undefined && pubsub.unsettled(counting.channel, owner.address)) {
+    setTimeout(() => client.wake(), AGAIN);
+    return false;
+  }
+  if (client.session.subscribed !== undefined) {
+    const request = Buffer.from(bytes.subarray(f.from, f.to));
+    return client.workOut(command, () => publishToOneself(client, slot, request, counting));
+  }
+  const message = new Message(client, command, slot, counting);
+  client.replies.push(message);
+  message.start(bytes, f.from, f.to);
+  return true;
+}
+
+/** A PUBLISH as the SPUBLISH of the same message. */
+export function sharded(client: Client, { bytes, ends, to }: Frame): Frame {
+  const f = new Frame();
+  // Behind the name and its line end: the arguments with their heads.
+  const whole = Buffer.concat([SPUBLISH, bytes.subarray(ends[0]! + 2, to)]);
+  if (frame(f, whole, whole.length, client.context.config.limits, true) !== COMMAND)
+    throw new Error('a framed PUBLISH is none');
+  return f;
+}
+
+/** A message under way. */
+class Message extends Request {
+  private readonly counting: Counting;
+
+  constructor(client: Client, command: Command, slot: number, counting: Counting) {
+    super(client, command, slot, false);
+    this.counting = counting;
+  }
+
+  /** Sent anew, since its slot has moved: its subscribers must have gone before it. */
+  protected override ready(node: Node): boolean {
+    const { pubsub, channel, shard } = this.counting;
+    return !shard || !pubsub.unsettled(channel, node.address);
+  }
+
+  protected override answer(bytes: Buffer, from: number, to: number): void {
+    const reply = counted(this.counting, this.node, bytes, from, to);
+    super.answer(reply, reply === bytes ? from : 0, reply === bytes ? to : reply.length);
+  }
+}
+
+/** A node's reply with this proxy's clients in it; an error as it is. */
+function counted(
+  counting: Counting,
+  node: Node | undefined,
+  bytes: Buffer,
+  from: number,
+  to: number,
+): Buffer {
+  if (bytes[from] !== COLON || node === undefined) return bytes;
+  const { pubsub, channel, shard, legacy } = counting;
+  const beside = receiversBeside(pubsub.roll, channel, shard, legacy, node.address);
+  if (beside === 0) return bytes;
+  return integer(Math.max(0, Number(bytes.toString('latin1', from + 1, to - 2)) + beside));
+}
+
+/**
+ * Publishes for a client that is subscribed, in RESP3: what it hears of its own message stands right beside the
+ * reply, before it or (since Redis 7.2) behind it. All that the node had to say up to then has been heard.
+ */
+async function publishToOneself(
+  client: Client,
+  slot: number,
+  request: Buffer,
+  counting: Counting,
+): Promise<Buffer> {
+  const { context, cluster } = client;
+  if (context.server.pushesLast) client.holdMessages();
+  const raw = await Question.ask(client, slot, request, false);
+  const reply = counted(counting, cluster.ownerOf(slot), raw, 0, raw.length);
+  const own = [...(client.session.subscribed?.held() ?? [])].flatMap(({ subscription, shard }) =>
+    shard ? [subscription, shard] : [subscription],
+  );
+  const hears = own.filter((subscription) => isFor(subscription, counting));
+  await Promise.all(hears.map((subscription) => counting.pubsub.fence(subscription)));
+  return reply;
+}
+
+function isFor({ kind, key, name }: Subscription, { channel, shard }: Counting): boolean {
+  if (kind === SHARD || shard) return kind === SHARD && shard && key === channel;
+  return kind === CHANNEL ? key === channel : matchesGlob(name, Buffer.from(channel, 'latin1'));
+}

@@ -1,0 +1,115 @@
+// Who hears one channel in one protocol version, and how a message reaches them all. Hot.
+//
+// To thousands of clients the same bytes are to be written. They are put down once: in a batch, which all of the
+// audience share, and at the end of the turn each client's socket is written from there. So a second message in
+// the same turn costs one copy, however many hear it. A client that has something else to be written in between
+// takes what the batch holds so far, strays from it, and gets the rest of the turn's messages one by one.
+//
+//   batch | m1 | m2 | m3 |      attached: A (from m1), B (from m1), C (from m2)
+//                     strays: D, which was answered a PING behind m1
+//
+// Nothing is sent from here: `attach` marks a client for the end of the turn, and the batch behind it.
+
+import type { Flushable } from '../cluster/turn.ts';
+import { type Area, copyBytes, viewOf } from '../resp/copy.ts';
+
+/** A client that can be subscribed. */
+export interface Subscriber {
+  /** Will write what is put into the batch from now on, when the turn ends. False: it must be told by `hear`. */
+  attach(batch: Batch): boolean;
+  /** Takes what the batch holds so far and waits for no more of it. */
+  detach(batch: Batch): void;
+  /** Writes a message, bytes `[from, to)` of a batch. */
+  hear(batch: Batch, from: number, to: number): void;
+  /** Writes what it is attached to now. */
+  flush(): void;
+  close(reason: string): void;
+}
+
+/** What is done at the end of a turn. */
+export interface TurnEnd {
+  markClient(one: Flushable): void;
+}
+
+const BATCH_BYTES = 65536;
+const POOLED = 64;
+const pool: Buffer[] = [];
+
+export class Batch implements Area, Flushable {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  used = 0;
+  /** Clients that take its messages one by one. */
+  readonly strays: Subscriber[] = [];
+  /** A socket still reads from it. */
+  kept = false;
+  private readonly audience: Audience;
+
+  constructor(bytes: Buffer, audience: Audience) {
+    this.bytes = bytes;
+    this.view = viewOf(bytes);
+    this.audience = audience;
+  }
+
+  /** All that were attached have been flushed. */
+  flush(): void {
+    this.audience.ended(this);
+    if (!this.kept && this.bytes.length === BATCH_BYTES && pool.length < POOLED) pool.push(this.bytes);
+  }
+}
+
+export class Audience {
+  readonly members = new Set<Subscriber>();
+  private readonly turn: TurnEnd;
+  private batch: Batch | undefined = undefined;
+
+  constructor(turn: TurnEnd) {
+    this.turn = turn;
+  }
+
+  /** It hears what comes from now on. */
+  add(member: Subscriber): void {
+    this.members.add(member);
+    this.batch?.strays.push(member);
+  }
+
+  /** It hears what has come, and no more. False: it was no member. */
+  remove(member: Subscriber): boolean {
+    if (!this.members.delete(member)) return false;
+    const { batch } = this;
+    if (batch === undefined) return true;
+    member.detach(batch);
+    for (let i = batch.strays.indexOf(member); i >= 0; i = batch.strays.indexOf(member))
+      batch.strays.splice(i, 1);
+    return true;
+  }
+
+  /** Tells all members: `head`, and behind it `bytes[from..to)`. */
+  tell(head: Buffer, bytes: Buffer, from: number, to: number): void {
+    const length = head.length + to - from;
+    let { batch } = this;
+    if (batch === undefined || batch.used + length > batch.bytes.length) batch = this.open(length);
+    const at = batch.used;
+    copyBytes(head, 0, head.length, batch, at);
+    copyBytes(bytes, from, to, batch, at + head.length);
+    batch.used += length;
+    const { strays } = batch;
+    for (let i = 0; i < strays.length; i++) strays[i]!.hear(batch, at, at + length);
+  }
+
+  /** The turn of a batch is over. */
+  ended(batch: Batch): void {
+    if (this.batch === batch) this.batch = undefined;
+  }
+
+  /** A batch with room for `length` bytes. The one before, if it is full, is written at once. */
+  private open(length: number): Batch {
+    if (this.batch !== undefined) for (const member of this.members) member.flush();
+    const bytes = length > BATCH_BYTES ? Buffer.allocUnsafeSlow(length) : pool.pop();
+    const batch = new Batch(bytes ?? Buffer.allocUnsafeSlow(BATCH_BYTES), this);
+    this.batch = batch;
+    for (const member of this.members) if (!member.attach(batch)) batch.strays.push(member);
+    this.turn.markClient(batch);
+    return batch;
+  }
+}
