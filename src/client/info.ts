@@ -6,6 +6,7 @@
 
 import { mergeInfo } from '../command/info.ts';
 import { VERSION } from '../config.ts';
+import { CHANNEL, PATTERN, SHARD } from '../pubsub/names.ts';
 import { verbatim } from '../resp/write.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { reachedAt } from './address.ts';
@@ -35,7 +36,7 @@ async function totalsOf({ context }: Client): Promise<number[]> {
 
 /** In place of the servers' values, where they have such a field. */
 function fieldsOf({ context, session }: Client, totals: readonly number[]): Record<string, string> {
-  const { config, server } = context;
+  const { config, server, pubsub } = context;
   const age = ageOf(server.startedAt);
   const { host, port } = reachedAt(session);
   const fields: Record<string, string | number> = {
@@ -53,7 +54,10 @@ function fieldsOf({ context, session }: Client, totals: readonly number[]): Reco
     cluster_connections: 0,
     blocked_clients: totals[TOTAL.blockedClients]!,
     tracking_clients: 0,
-    pubsub_clients: 0,
+    pubsub_clients: totals[TOTAL.subscribers]!,
+    pubsub_channels: pubsub.roll.keys(CHANNEL).length,
+    pubsub_patterns: pubsub.roll.keys(PATTERN).length,
+    pubsubshard_channels: pubsub.roll.keys(SHARD).length,
     watching_clients: 0,
     total_connections_received: totals[TOTAL.clientsTotal]!,
     rejected_connections: totals[TOTAL.clientsRejected]!,
@@ -74,6 +78,11 @@ function proxyLines({ context, cluster }: Client, totals: readonly number[]): st
     proxy_rejected_commands: totals[TOTAL.rejected]!,
     proxy_protocol_errors: totals[TOTAL.protocolErrors]!,
     proxy_slow_clients_dropped: totals[TOTAL.slowClientsDropped]!,
+    proxy_subscriptions: totals[TOTAL.subscriptions]!,
+    proxy_messages_from_nodes: totals[TOTAL.messagesFromNodes]!,
+    proxy_messages_to_clients: totals[TOTAL.messagesToClients]!,
+    proxy_subscription_gaps: totals[TOTAL.subscriptionGaps]!,
+    proxy_messages_missed: totals[TOTAL.messagesMissed]!,
     proxy_links: totals[TOTAL.links]!,
     proxy_link_drops: totals[TOTAL.linkDrops]!,
     proxy_redirects_moved: totals[TOTAL.redirectsMoved]!,

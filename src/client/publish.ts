@@ -17,6 +17,7 @@ import type { Subscription } from '../pubsub/subscription.ts';
 import * as errors from '../resp/errors.ts';
 import { COMMAND, Frame, frame } from '../resp/request.ts';
 import { integer } from '../resp/write.ts';
+import { TOTAL } from '../telemetry/counters.ts';
 import type { Client } from './client.ts';
 import { Question, Request } from './request.ts';
 
@@ -28,6 +29,7 @@ const SPUBLISH = Buffer.from('*3\r\n$8\r\nSPUBLISH\r\n');
 /** What a message is counted by. */
 interface Counting {
   readonly pubsub: PubSub;
+  readonly totals: Float64Array;
   /** The channel's bytes, written as Latin-1. */
   readonly channel: string;
   readonly shard: boolean;
@@ -56,7 +58,8 @@ export function publish(client: Client, command: Command, f: Frame): boolean {
   const { roll } = pubsub;
   if (shard ? roll.isEmpty(SHARD) : roll.isEmpty(CHANNEL) && roll.isEmpty(PATTERN))
     return client.toSlot(command, f, slot, false);
-  const counting = { pubsub, channel: bytes.toString('latin1', starts[1], ends[1]), shard, legacy };
+  const { totals } = client.context.counters;
+  const counting = { pubsub, totals, channel: bytes.toString('latin1', starts[1], ends[1]), shard, legacy };
   const owner = client.cluster.ownerOf(slot);
   if (shard && owner !== undefined && pubsub.unsettled(counting.channel, owner.address)) {
     setTimeout(() => client.wake(), AGAIN);
@@ -66,7 +69,7 @@ export function publish(client: Client, command: Command, f: Frame): boolean {
     const request = Buffer.from(bytes.subarray(f.from, f.to));
     return client.workOut(command, () => publishToOneself(client, slot, request, counting));
   }
-  const message = new Message(client, command, slot, counting);
+  const message = new Message(client, command, slot, counting, owner?.address);
   client.replies.push(message);
   message.start(bytes, f.from, f.to);
   return true;
@@ -85,37 +88,55 @@ export function sharded(client: Client, { bytes, ends, to }: Frame): Frame {
 /** A message under way. */
 class Message extends Request {
   private readonly counting: Counting;
+  /** The proxy's own subscriptions at the node to which it was sent: they should be in its reply. */
+  private hearers: number;
 
-  constructor(client: Client, command: Command, slot: number, counting: Counting) {
+  constructor(client: Client, command: Command, slot: number, counting: Counting, node: string | undefined) {
     super(client, command, slot, false);
     this.counting = counting;
+    this.hearers = hearersAt(counting, node);
   }
 
   /** Sent anew, since its slot has moved: its subscribers must have gone before it. */
   protected override ready(node: Node): boolean {
     const { pubsub, channel, shard } = this.counting;
+    this.hearers = hearersAt(this.counting, node.address);
     return !shard || !pubsub.unsettled(channel, node.address);
   }
 
   protected override answer(bytes: Buffer, from: number, to: number): void {
-    const reply = counted(this.counting, this.node, bytes, from, to);
+    const reply = counted(this.counting, this.hearers, this.node, bytes, from, to);
     super.answer(reply, reply === bytes ? from : 0, reply === bytes ? to : reply.length);
   }
 }
 
-/** A node's reply with this proxy's clients in it; an error as it is. */
+function hearersAt({ pubsub, channel, shard }: Counting, node: string | undefined): number {
+  return node === undefined ? 0 : pubsub.roll.subscriptions(shard ? SHARD : CHANNEL, channel, node);
+}
+
+/**
+ * A node's reply with this proxy's clients in it; an error as it is, and a number that shows that they have missed
+ * it: a replica, too, takes what is published on a shard channel, and one that has just become one has no
+ * subscribers left.
+ */
 function counted(
   counting: Counting,
+  hearers: number,
   node: Node | undefined,
   bytes: Buffer,
   from: number,
   to: number,
 ): Buffer {
   if (bytes[from] !== COLON || node === undefined) return bytes;
-  const { pubsub, channel, shard, legacy } = counting;
+  const { pubsub, totals, channel, shard, legacy } = counting;
+  const heard = Number(bytes.toString('latin1', from + 1, to - 2));
+  if (heard < hearers) {
+    totals[TOTAL.messagesMissed]! += 1;
+    return bytes;
+  }
   const beside = receiversBeside(pubsub.roll, channel, shard, legacy, node.address);
   if (beside === 0) return bytes;
-  return integer(Math.max(0, Number(bytes.toString('latin1', from + 1, to - 2)) + beside));
+  return integer(Math.max(0, heard + beside));
 }
 
 /**
@@ -131,7 +152,7 @@ async function publishToOneself(
   const { context, cluster } = client;
   if (context.server.pushesLast) client.holdMessages();
   const raw = await Question.ask(client, slot, request, false);
-  const reply = counted(counting, cluster.ownerOf(slot), raw, 0, raw.length);
+  const reply = counted(counting, 0, cluster.ownerOf(slot), raw, 0, raw.length);
   const own = [...(client.session.subscribed?.held() ?? [])].flatMap(({ subscription, shard }) =>
     shard ? [subscription, shard] : [subscription],
   );

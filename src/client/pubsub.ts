@@ -12,7 +12,7 @@ import { array, bulk, integer } from '../resp/write.ts';
 import { Asker } from './asker.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
-import { denial } from './rights.ts';
+import { denialOfOther } from './rights.ts';
 import { SavedArguments } from './saved.ts';
 
 /** To which the nodes tell the proxy itself of changed keys. */
@@ -29,7 +29,7 @@ export const PUBSUB_COMMANDS: Readonly<Record<string, Handler>> = {
 function asked(work: (client: Client, args: SavedArguments) => Promise<Buffer>): Handler {
   return (client, command: Command, f) => {
     const args = new SavedArguments(f);
-    return client.workOut(command, async () => (await denial(client, args)) ?? work(client, args));
+    return client.workOut(command, async () => (await denialOfOther(client, args)) ?? work(client, args));
   };
 }
 

@@ -21,3 +21,9 @@ export async function denial(client: OnBehalf, args: SavedArguments): Promise<Bu
     return errors.asServerSaid(`NOPERM ${String(verdict).replace(/^This/, 'this')}`);
   return errors.asServerSaid(`NOPERM slotless: the proxy's user may not ask ACL DRYRUN: ${verdict}`);
 }
+
+/** The same for what the proxy's own user does in the client's place: where that is the client's too, a server judges. */
+export async function denialOfOther(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
+  const own = Buffer.from(client.context.config.username).toString('latin1');
+  return client.session.username === own ? undefined : denial(client, args);
+}

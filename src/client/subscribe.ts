@@ -5,13 +5,12 @@
 // even while replies are left out, as a server does.
 
 import type { Command } from '../command/command.ts';
-import { CHANNEL, EVERY, type Kind, OWNER, PATTERN, SHARD, scopeOf } from '../pubsub/names.ts';
-import type { Subscription } from '../pubsub/subscription.ts';
+import { CHANNEL, EVERY, type Kind, PATTERN, SHARD, scopeOf } from '../pubsub/names.ts';
 import * as errors from '../resp/errors.ts';
 import { bulk, bulkString, integer, nil, push } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
-import { denial } from './rights.ts';
+import { denialOfOther } from './rights.ts';
 import { SavedArguments } from './saved.ts';
 import { giveBack, type Held, Subscribed } from './subscribed.ts';
 
@@ -37,7 +36,7 @@ async function subscribe(client: Client, kind: Kind, args: SavedArguments): Prom
   const { session, context } = client;
   const { pubsub } = context;
   const names = Array.from({ length: args.argc - 1 }, (_, i) => Buffer.from(args.word(i + 1)));
-  const refusal = refused(client, kind, names) ?? (await denied(client, args));
+  const refusal = refused(client, kind, names) ?? (await denialOfOther(client, args));
   if (refusal !== undefined) return refusal;
   const fresh = new Map<string, Held>();
   for (const name of names) {
@@ -72,12 +71,8 @@ function take({ context }: Client, kind: Kind, name: Buffer): Held {
   const { pubsub, config } = context;
   const subscription = pubsub.take(kind, name);
   subscription.clients++;
-  const both = config.pubsub.mode === 'sharded' && kind === CHANNEL && !isOfKeys(subscription);
+  const both = config.pubsub.mode === 'sharded' && kind === CHANNEL && subscription.scope !== EVERY;
   return { subscription, shard: both ? pubsub.take(SHARD, name) : undefined };
-}
-
-function isOfKeys({ scope }: Subscription): boolean {
-  return scope === OWNER || scope === EVERY;
 }
 
 /** Resolves when all of it is heard and all workers know, with the reason if some of it can't be. */
@@ -99,13 +94,6 @@ function refused({ session, context }: Client, kind: Kind, names: readonly Buffe
   if (pubsub.mode === 'sharded' && kind === PATTERN && names.some((name) => scopeOf(PATTERN, name) !== EVERY))
     return errors.shardedPattern();
   return undefined;
-}
-
-/** Only the proxy's own user subscribes at the nodes: another client's rights are asked for. */
-async function denied(client: Client, args: SavedArguments): Promise<Buffer | undefined> {
-  const { config } = client.context;
-  if (client.session.username === Buffer.from(config.username).toString('latin1')) return undefined;
-  return denial(client, args);
 }
 
 async function unsubscribe(client: Client, kind: Kind, args: SavedArguments): Promise<Buffer> {

@@ -182,6 +182,7 @@ export class Feed {
     if (--this.greetings > 0) return;
     clearTimeout(this.timer);
     this.ready = true;
+    this.problem = '';
     this.failures = 0;
     this.timer = setInterval(() => this.watch(), this.options.pingEvery);
     this.hearer.opened();

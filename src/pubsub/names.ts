@@ -1,11 +1,10 @@
 // What the name of a channel or a pattern says of where its messages come from. Pure.
 //
 // Most are passed on between all nodes, so that any one node hears them. What a node itself says of its keys
-// (__keyspace@0__:<key> and __keyevent@0__:<event>) is passed on to nobody: such a channel must be heard at the
-// owner of its key, or at every primary where no key is named. A pattern may be for both kinds (`*`): then each
-// primary tells of its keys, and one node of all else.
-
-import { slotOf } from '../command/slot.ts';
+// (__keyspace@0__:<key> and __keyevent@0__:<event>) is passed on to nobody: such a channel must be heard at every
+// primary. That holds also where a key is named in full: while its slot is on the move, the key may be at the
+// owner or already at the heir. A pattern may be for both kinds (`*`): then each primary tells of its keys, and one
+// node of all else.
 
 /** The kinds of subscription, as the commands for them begin: SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE. */
 export const CHANNEL = 0;
@@ -15,19 +14,16 @@ export type Kind = typeof CHANNEL | typeof PATTERN | typeof SHARD;
 
 /** Heard at any one node. */
 export const ANY = 0;
-/** Heard at the owner of a key: what is said of it. */
-export const OWNER = 1;
 /** Heard at every primary: what is said of keys. */
-export const EVERY = 2;
+export const EVERY = 1;
 /** Heard at every primary what is said of keys, and at one of them all else. */
-export const MIXED = 3;
+export const MIXED = 2;
 /** Heard at the nodes of one shard. */
-export const ONE_SHARD = 4;
-export type Scope = typeof ANY | typeof OWNER | typeof EVERY | typeof MIXED | typeof ONE_SHARD;
+export const ONE_SHARD = 3;
+export type Scope = typeof ANY | typeof EVERY | typeof MIXED | typeof ONE_SHARD;
 
 const KEYSPACE = Buffer.from('__keyspace@');
 const KEYEVENT = Buffer.from('__keyevent@');
-const BEHIND_DB = '__:';
 const STAR = 42;
 const QUESTION = 63;
 const OPEN = 91;
@@ -38,16 +34,7 @@ const CLOSE = 93;
 export function scopeOf(kind: Kind, name: Buffer): Scope {
   if (kind === SHARD) return ONE_SHARD;
   if (kind === PATTERN) return scopeOfPattern(name);
-  if (startsWith(name, 0, name.length, KEYEVENT)) return EVERY;
-  if (!startsWith(name, 0, name.length, KEYSPACE)) return ANY;
-  // Without the end of the database's number no server would say anything there.
-  return name.indexOf(BEHIND_DB, KEYSPACE.length) < 0 ? ANY : OWNER;
-}
-
-/** The slot by which a subscription's node is chosen: of the key that it names, else of its whole name. */
-export function slotOfName(scope: Scope, name: Buffer): number {
-  const from = scope === OWNER ? name.indexOf(BEHIND_DB, KEYSPACE.length) + BEHIND_DB.length : 0;
-  return slotOf(name, from, name.length);
+  return isOfKeys(name, 0, name.length) ? EVERY : ANY;
 }
 
 /** Whether a channel, `bytes[from..to)`, is one on which a node speaks of its own keys. */

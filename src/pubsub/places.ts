@@ -1,13 +1,13 @@
 // At which nodes a subscription is to be had. Decides, and does no I/O.
 //
 //   any node    the owner of the name's slot first; then its replicas, the other primaries, the other replicas
-//   one shard   the owner of the slot, then its replicas: a replica hears its shard's messages, too
-//   keys        every node of the owner's shard, or of all: what replicas say is heard only once it counts
+//   one shard   the owner of the slot; its replicas while that is lost
+//   keys        every node: what replicas say is heard, and counts once they are promoted
 //
 // Replicas are subscribed to beforehand so that nothing is missed when one of them is promoted.
 
 import { NO_SHARD, type NodeInfo, type Topology } from '../cluster/topology.ts';
-import { ANY, EVERY, MIXED, ONE_SHARD, type Scope } from './names.ts';
+import { ANY, ONE_SHARD, type Scope } from './names.ts';
 
 /**
  * Nodes for a subscription that is heard at one node, the best first. None where the map is empty.
@@ -20,8 +20,8 @@ export function candidates(map: Topology, scope: Scope, slot: number, byReplicas
   const shard = shards[first];
   if (shard === undefined) return [];
   const own = [shard.primary, ...shard.replicas];
-  if (byReplicas) own.unshift(...own.splice(Math.floor(slot / shards.length) % own.length));
   if (scope === ONE_SHARD) return own;
+  if (byReplicas) own.unshift(...own.splice(Math.floor(slot / shards.length) % own.length));
   // Each slot begins elsewhere, so that what a lost node had is spread over all others.
   const others = shards.filter((other) => other !== shard);
   others.unshift(...others.splice(slot % Math.max(others.length, 1)));
@@ -29,9 +29,8 @@ export function candidates(map: Topology, scope: Scope, slot: number, byReplicas
 }
 
 /** Every node at which a subscription about keys must be heard, or may have to be. */
-export function keyNodes(map: Topology, scope: Scope, slot: number): NodeInfo[] {
-  const shards = scope === EVERY || scope === MIXED ? map.shards : [map.shards[map.slots[slot] ?? NO_SHARD]];
-  return shards.flatMap((shard) => (shard === undefined ? [] : [shard.primary, ...shard.replicas]));
+export function keyNodes({ shards }: Topology): NodeInfo[] {
+  return shards.flatMap(({ primary, replicas }) => [primary, ...replicas]);
 }
 
 /** It is heard at one node. */

@@ -24,7 +24,7 @@ import type { Log } from '../log.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Audience } from './audience.ts';
 import { Gap } from './gap.ts';
-import { isOfKeys, type Kind, MIXED, ONE_SHARD, SHARD } from './names.ts';
+import { ANY, isOfKeys, type Kind, MIXED, ONE_SHARD, SHARD } from './names.ts';
 import { candidates, isSingle, keyNodes } from './places.ts';
 import type { Claim, Roll } from './roll.ts';
 import { type Place, Subscription } from './subscription.ts';
@@ -111,7 +111,7 @@ export class PubSub implements UpstreamOwner {
   }
 
   release(subscription: Subscription): void {
-    if (--subscription.users > 0) return;
+    if (--subscription.users > 0) return this.claim(subscription);
     const { kind, key } = subscription;
     this.subscriptions[kind]!.delete(key);
     if (this.last[kind] === subscription) this.last[kind] = undefined;
@@ -128,10 +128,10 @@ export class PubSub implements UpstreamOwner {
     const { holdFor } = this.options;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<string>((resolve) => {
-      timer = setTimeout(
-        () => resolve(`ERR slotless: no node has taken the subscription within ${holdFor} ms`),
-        holdFor,
-      );
+      timer = setTimeout(() => {
+        const problem = [...subscription.upstreams.keys()].find((place) => place.problem !== '')?.problem;
+        resolve(`ERR slotless: not subscribed within ${holdFor} ms: ${problem ?? 'no node has answered'}`);
+      }, holdFor);
     });
     const problem = await Promise.race([subscription.wait(), late]);
     clearTimeout(timer);
@@ -150,19 +150,12 @@ export class PubSub implements UpstreamOwner {
    */
   unsettled(channel: string, owner: string): boolean {
     for (const claim of this.roll.of(SHARD, channel)) {
-      if (claim.at.includes(owner) || claim.at.some((address) => this.sameShard(address, owner))) continue;
+      if (claim.at.includes(owner)) continue;
       const since = this.doubts.get(claim) ?? this.turn.now;
       this.doubts.set(claim, since);
       if (this.turn.now - since < DOUBT) return true;
     }
     return false;
-  }
-
-  private sameShard(address: string, other: string): boolean {
-    return this.cluster.topology.shards.some(({ primary, replicas }) => {
-      const nodes = [primary, ...replicas].map(({ host, port }) => addressOf(host, port));
-      return nodes.includes(address) && nodes.includes(other);
-    });
   }
 
   /** Resolves when all that was published at the subscription's node up to now has been heard. */
@@ -182,7 +175,11 @@ export class PubSub implements UpstreamOwner {
       if (nodes.has(upstream.address)) continue;
       for (const subscription of [...upstream.subscriptions]) this.leave(upstream, subscription);
     }
-    for (const subscription of this.all()) if (!isSingle(subscription.scope)) this.place(subscription);
+    for (const subscription of this.all()) {
+      subscription.left.clear();
+      // A shard channel goes to its owner from a replica that stood in for it; others stay where they are.
+      if (subscription.scope !== ANY) this.place(subscription);
+    }
   }
 
   close(): void {
@@ -203,13 +200,16 @@ export class PubSub implements UpstreamOwner {
     const { scope, slot, upstreams } = subscription;
     if (isSingle(scope)) {
       const map = scope === ONE_SHARD ? this.cluster.topology : this.map;
-      const node = this.best(candidates(map, scope, slot, this.options.replicas));
+      const nodes = candidates(map, scope, slot, this.options.replicas);
+      const node =
+        this.best(nodes.filter((one) => !subscription.left.has(addressOf(one.host, one.port)))) ??
+        this.best(nodes);
       if (node !== undefined && !upstreams.has(node)) node.take(subscription);
       return;
     }
-    const wanted = new Set<Place>(keyNodes(this.map, scope, slot).map((node) => this.upstreamAt(node)));
+    const wanted = new Set<Place>(keyNodes(this.map).map((node) => this.upstreamAt(node)));
     for (const upstream of [...upstreams.keys()]) if (!wanted.has(upstream)) upstream.give(subscription);
-    for (const node of keyNodes(this.map, scope, slot)) {
+    for (const node of keyNodes(this.map)) {
       const upstream = this.upstreamAt(node);
       if (!upstreams.has(upstream)) upstream.take(subscription);
     }
@@ -306,6 +306,7 @@ export class PubSub implements UpstreamOwner {
       if (heard && (single ? wasHome : upstream.primary || wasHome))
         this.beginGap(subscription, upstream, reason);
       if (single) this.elsewhere(upstream, subscription);
+      else this.settle(subscription);
       if (heard) this.claim(subscription);
     }
   }
@@ -335,6 +336,8 @@ export class PubSub implements UpstreamOwner {
   moved(upstream: Upstream, subscription: Subscription): void {
     if (subscription.home !== upstream) return;
     subscription.home = undefined;
+    // It may be a replica now, which would take the subscription again and, for a while, hear nothing.
+    subscription.left.add(upstream.address);
     this.cluster.ask(`the shard channels of slot ${subscription.slot} have left ${upstream.address}`);
     this.beginGap(subscription, upstream, 'its slot has moved');
     this.place(subscription);

@@ -1,15 +1,18 @@
 // One channel, pattern or shard channel that clients of this worker are subscribed to: who they are, and at which
 // nodes it is heard for them.
 
+import { slotOf } from '../command/slot.ts';
 import { Audience, type Subscriber, type TurnEnd } from './audience.ts';
 import type { Gap } from './gap.ts';
-import { type Kind, type Scope, scopeOf, slotOfName } from './names.ts';
+import { type Kind, type Scope, scopeOf } from './names.ts';
 
 /** A node at which subscriptions are heard: see upstream.ts. */
 export interface Place {
   readonly address: string;
   /** The map says that it is a primary. */
   readonly primary: boolean;
+  /** Why nothing is heard there. */
+  readonly problem: string;
   /** Gives a subscription back. */
   give(subscription: Subscription): void;
   /** Resolves when all that the node has said up to now is heard. */
@@ -38,6 +41,8 @@ export class Subscription {
   home: Place | undefined = undefined;
   /** It was heard, and is not now. */
   gap: Gap | undefined = undefined;
+  /** Of a shard channel: nodes that have given up its slot, as far as the map does not say so yet. */
+  readonly left = new Set<string>();
   /** Redirects since it was last heard. */
   redirects = 0;
   private waiting: ((problem: string | undefined) => void)[] = [];
@@ -47,7 +52,7 @@ export class Subscription {
     this.name = name;
     this.key = name.toString('latin1');
     this.scope = scopeOf(kind, name);
-    this.slot = slotOfName(this.scope, name);
+    this.slot = slotOf(name, 0, name.length);
     this.audiences = [new Audience(turn), new Audience(turn)];
     this.legacy = [new Audience(turn), new Audience(turn)];
   }

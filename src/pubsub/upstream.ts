@@ -73,6 +73,8 @@ export class Upstream implements Hearer, Flushable {
   private asked: Asked[] = [];
   private unsent: Buffer[] = [];
   private fences = 0;
+  /** What was last asked of a subscription, if that was to have it. */
+  private readonly takes = new Map<Subscription, Asked>();
 
   constructor(
     host: string,
@@ -103,12 +105,17 @@ export class Upstream implements Hearer, Flushable {
     this.subscriptions.add(subscription);
     subscription.upstreams.set(this, false);
     this.idleSince = 0;
-    if (this.ready) this.ask('take', TAKE[subscription.kind], subscription);
+    if (this.ready) this.askFor(subscription);
+  }
+
+  private askFor(subscription: Subscription): void {
+    this.takes.set(subscription, this.ask('take', TAKE[subscription.kind], subscription));
   }
 
   /** Gives a subscription back. */
   give(subscription: Subscription): void {
     subscription.upstreams.delete(this);
+    this.takes.delete(subscription);
     if (!this.subscriptions.delete(subscription) || !this.ready) return;
     this.ask('give', GIVE[subscription.kind], subscription);
     if (subscription.kind === SHARD) void this.fence();
@@ -134,9 +141,11 @@ export class Upstream implements Hearer, Flushable {
     if (this.ready) this.feed.write(Buffer.concat(unsent));
   }
 
-  private ask(what: 'take' | 'give', verb: string, subscription: Subscription): void {
-    this.asked.push({ what, subscription, passed: undefined });
+  private ask(what: 'take' | 'give', verb: string, subscription: Subscription): Asked {
+    const asked: Asked = { what, subscription, passed: undefined };
+    this.asked.push(asked);
     this.send(command([verb, subscription.name]));
+    return asked;
   }
 
   private send(words: Buffer): void {
@@ -146,7 +155,7 @@ export class Upstream implements Hearer, Flushable {
   // ---- what the node says
 
   opened(): void {
-    for (const subscription of this.subscriptions) this.ask('take', TAKE[subscription.kind], subscription);
+    for (const subscription of this.subscriptions) this.askFor(subscription);
     this.owner.upstreamOpened(this);
   }
 
@@ -159,6 +168,7 @@ export class Upstream implements Hearer, Flushable {
     const { asked } = this;
     this.asked = [];
     this.unsent = [];
+    this.takes.clear();
     for (const { passed } of asked) passed?.();
   }
 
@@ -210,9 +220,9 @@ export class Upstream implements Hearer, Flushable {
   private taken(): void {
     const asked = this.asked.shift();
     if (asked?.what !== 'take') return this.feed.fail('the node confirmed what nobody asked for');
-    // Given back meanwhile: what was sent behind it sees to that.
+    // Else given back meanwhile, and perhaps asked for once more: that counts.
     const subscription = asked.subscription!;
-    if (subscription.upstreams.has(this)) this.owner.confirmed(this, subscription);
+    if (this.takes.get(subscription) === asked) this.owner.confirmed(this, subscription);
   }
 
   private given(kind: Kind, bytes: Buffer, nameFrom: number, nameTo: number): void {
@@ -226,9 +236,14 @@ export class Upstream implements Hearer, Flushable {
     if (own && asked.subscription!.name.equals(bytes.subarray(nameFrom, nameTo))) return;
     const subscription = this.owner.find(SHARD, bytes, nameFrom, nameTo);
     if (subscription?.upstreams.get(this) !== true) return;
+    this.forget(subscription);
+    this.owner.moved(this, subscription);
+  }
+
+  private forget(subscription: Subscription): void {
+    this.takes.delete(subscription);
     this.subscriptions.delete(subscription);
     subscription.upstreams.delete(this);
-    this.owner.moved(this, subscription);
   }
 
   private error(text: string): void {
@@ -240,9 +255,8 @@ export class Upstream implements Hearer, Flushable {
     if (asked?.what !== 'take') return this.feed.fail(text);
     this.asked.shift();
     const subscription = asked.subscription!;
-    if (!subscription.upstreams.has(this)) return;
-    this.subscriptions.delete(subscription);
-    subscription.upstreams.delete(this);
+    if (this.takes.get(subscription) !== asked) return;
+    this.forget(subscription);
     this.owner.refused(this, subscription, text);
   }
 

@@ -66,6 +66,8 @@ export const TOTAL = {
   /** Times a subscription was not heard for a while, and for how many seconds in all. */
   subscriptionGaps: 32,
   subscriptionGapSeconds: 33,
+  /** Messages of this proxy's clients that its subscriptions at the node had no part in. */
+  messagesMissed: 34,
 } as const;
 
 export type Total = (typeof TOTAL)[keyof typeof TOTAL];

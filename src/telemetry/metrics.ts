@@ -93,6 +93,37 @@ const ROWS: readonly Row[] = [
     'Clients that sent what is no command.',
     sum(TOTAL.protocolErrors),
   ],
+  ['gauge', 'slotless_subscribers', 'Clients that are subscribed to anything.', sum(TOTAL.subscribers)],
+  [
+    'gauge',
+    'slotless_subscriptions',
+    'Channels, patterns and shard channels that the workers are subscribed to for their clients.',
+    sum(TOTAL.subscriptions),
+  ],
+  [
+    'counter',
+    'slotless_messages_total',
+    'Messages of subscriptions, from nodes and to clients.',
+    each('direction', { from_nodes: TOTAL.messagesFromNodes, to_clients: TOTAL.messagesToClients }),
+  ],
+  [
+    'counter',
+    'slotless_subscription_gaps_total',
+    'Times a subscription was not heard for a while: its node was lost, or its slot has moved.',
+    sum(TOTAL.subscriptionGaps),
+  ],
+  [
+    'counter',
+    'slotless_subscription_gap_seconds_total',
+    'For how long subscriptions were not heard, all together.',
+    sum(TOTAL.subscriptionGapSeconds),
+  ],
+  [
+    'counter',
+    'slotless_messages_missed_total',
+    "Messages that clients published and the proxy's subscribers could not hear, as their publishers were told.",
+    sum(TOTAL.messagesMissed),
+  ],
   ['gauge', 'slotless_pending', 'Commands sent to nodes and not yet answered.', sum(TOTAL.pending)],
   ['counter', 'slotless_timeouts_total', 'Commands that passed requestTimeout.', sum(TOTAL.timeouts)],
   [
