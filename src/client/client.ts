@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
+import type { Node } from '../cluster/node.ts';
 import { elapsed, type Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE, SCRIPT } from '../command/command.ts';
 import { dispatch, severalKeys, singleKey } from '../dispatch.ts';
@@ -221,7 +222,12 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
       cluster.gates.whenRoom(this.woken);
       return false;
     }
-    const link = cluster.ownerOf(slot)?.link(this.session.lane);
+    return this.roomAt(cluster.ownerOf(slot));
+  }
+
+  /** The same of one node. */
+  roomAt(node: Node | undefined): boolean {
+    const link = node?.link(this.session.lane);
     if (link === undefined || !link.full) return true;
     link.whenRoom(this.woken);
     return false;

@@ -9,7 +9,6 @@
 
 import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import type { Topology } from '../cluster/topology.ts';
 import { Gathered } from './gathered.ts';
 import type { Place, Replies } from './replies.ts';
 import { Request } from './request.ts';
@@ -40,17 +39,17 @@ export class Order {
   private readonly slots = new Map<number, Tally>();
   /** By slot: the last write under way; for one lost link. */
   private lastWrites: Map<number, Call> | undefined = undefined;
-  /** The map by which all calls under way were sent, as far as is known. */
-  private map: Topology;
+  /** The roads on which all calls under way were sent, as far as is known. */
+  private roads: number;
 
   constructor(cluster: Cluster, replies: Replies) {
     this.cluster = cluster;
     this.replies = replies;
-    this.map = cluster.topology;
+    this.roads = cluster.roads;
   }
 
   started(call: Call): void {
-    if (this.inFlight++ === 0) this.map = this.cluster.topology;
+    if (this.inFlight++ === 0) this.roads = this.cluster.roads;
     if (call.loose) this.count(call, 1);
   }
 
@@ -92,7 +91,7 @@ export class Order {
   /** True while a command for `slot` could overtake one that is under way. `reads`: it changes nothing. */
   mustWait(slot: number, reads: boolean): boolean {
     if (this.inFlight === 0) return false;
-    if (this.map !== this.cluster.topology) this.revise();
+    if (this.roads !== this.cluster.roads) this.revise();
     if (this.wide > 0) return true;
     if (this.slots.size === 0) return false;
     if (slot === EVERY_SLOT) return !reads || [...this.slots.values()].some(({ others }) => others > 0);
@@ -104,10 +103,10 @@ export class Order {
 
   /** The map is another: what is not where that says is loose. */
   private revise(): void {
-    this.map = this.cluster.topology;
+    this.roads = this.cluster.roads;
     for (let place = this.replies.front; place !== undefined; place = place.next)
       for (const call of callsOf(place))
-        if (!call.settled && call.node !== this.cluster.ownerOf(call.slot)) this.loosened(call);
+        if (!call.settled && call.node !== call.destination) this.loosened(call);
   }
 
   /** True when a write to the call's slot was sent after it, and may have been executed. */

@@ -1,16 +1,15 @@
-// PUBLISH and SPUBLISH: to the owner of the channel's slot, and how many have received it. Hot where they are.
+// PUBLISH and SPUBLISH: to one node, always the same for a channel, and how many have received it. Hot where they are.
 //
-// A node passes what is published on to all others; that it is always the same node keeps a client's messages on
-// one channel in their order. Its reply counts the proxy's own subscriptions, and is set right (receivers.ts).
-//
-// A shard channel is heard at one shard alone: while its subscribers are still on their way to a new owner, what is
-// published there waits for them.
+// A node's reply counts the proxy's own subscriptions, and is set right (receivers.ts). A shard channel is heard at
+// one shard alone: while its subscribers are still on their way to a new owner, what is published there waits for
+// them.
 
 import type { Node } from '../cluster/node.ts';
+import { SLOTS } from '../cluster/topology.ts';
 import type { Command } from '../command/command.ts';
 import { matchesGlob } from '../command/glob.ts';
 import { slotOf } from '../command/slot.ts';
-import { CHANNEL, PATTERN, SHARD } from '../pubsub/names.ts';
+import { CHANNEL, SHARD } from '../pubsub/names.ts';
 import type { PubSub } from '../pubsub/pubsub.ts';
 import { receiversBeside } from '../pubsub/receivers.ts';
 import type { Subscription } from '../pubsub/subscription.ts';
@@ -21,6 +20,8 @@ import { TOTAL } from '../telemetry/counters.ts';
 import type { Client } from './client.ts';
 import { Question, Request } from './request.ts';
 
+/** Messages of plain channels are in order by themselves: whoever has the keys of a slot has no part in them. */
+const CHANNEL_SLOTS = SLOTS;
 /** How long until a message that waits for its subscribers is looked at again, ms. */
 const AGAIN = 5;
 const COLON = 58;
@@ -52,24 +53,24 @@ export function publish(client: Client, command: Command, f: Frame): boolean {
   }
   const { starts, ends } = f;
   const bytes = f.bytes as Buffer;
-  const slot = slotOf(bytes, starts[1]!, ends[1]!);
-  if (client.mustWait(slot, false) || !client.roomFor(slot)) return false;
   const shard = command.name === 'spublish';
-  const { roll } = pubsub;
-  if (shard ? roll.isEmpty(SHARD) : roll.isEmpty(CHANNEL) && roll.isEmpty(PATTERN))
-    return client.toSlot(command, f, slot, false);
+  const slot = slotOf(bytes, starts[1]!, ends[1]!) + (shard ? 0 : CHANNEL_SLOTS);
+  const node = shard ? client.cluster.ownerOf(slot) : pubsub.roadOf(slot - CHANNEL_SLOTS);
+  if (client.mustWait(slot, false) || !client.roomAt(node)) return false;
   const { totals } = client.context.counters;
-  const counting = { pubsub, totals, channel: bytes.toString('latin1', starts[1], ends[1]), shard, legacy };
-  const owner = client.cluster.ownerOf(slot);
-  if (shard && owner !== undefined && pubsub.unsettled(counting.channel, owner.address)) {
+  const channel = bytes.toString('latin1', starts[1], ends[1]);
+  const counting = { pubsub, totals, channel, shard, legacy };
+  if (shard && node !== undefined && pubsub.unsettled(channel, node.address)) {
     setTimeout(() => client.wake(), AGAIN);
     return false;
   }
   if (client.session.subscribed !== undefined) {
     const request = Buffer.from(bytes.subarray(f.from, f.to));
-    return client.workOut(command, () => publishToOneself(client, slot, request, counting));
+    return client.workOut(command, () =>
+      publishToOneself(client, shard ? slot : (node ?? slot), request, counting),
+    );
   }
-  const message = new Message(client, command, slot, counting, owner?.address);
+  const message = new Message(client, command, slot, counting, node?.address);
   client.replies.push(message);
   message.start(bytes, f.from, f.to);
   return true;
@@ -97,7 +98,12 @@ class Message extends Request {
     this.hearers = hearersAt(counting, node);
   }
 
-  /** Sent anew, since its slot has moved: its subscribers must have gone before it. */
+  override get destination(): Node | undefined {
+    const { shard, pubsub } = this.counting;
+    return shard ? super.destination : pubsub.roadOf(this.slot - CHANNEL_SLOTS);
+  }
+
+  /** Sent anew, perhaps since its slot has moved: its subscribers must have gone before it. */
   protected override ready(node: Node): boolean {
     const { pubsub, channel, shard } = this.counting;
     this.hearers = hearersAt(this.counting, node.address);
@@ -145,14 +151,15 @@ function counted(
  */
 async function publishToOneself(
   client: Client,
-  slot: number,
+  whom: number | Node,
   request: Buffer,
   counting: Counting,
 ): Promise<Buffer> {
   const { context, cluster } = client;
   if (context.server.pushesLast) client.holdMessages();
-  const raw = await Question.ask(client, slot, request, false);
-  const reply = counted(counting, 0, cluster.ownerOf(slot), raw, 0, raw.length);
+  const raw = await Question.ask(client, whom, request, false);
+  const node = typeof whom === 'number' ? cluster.ownerOf(whom) : whom;
+  const reply = counted(counting, 0, node, raw, 0, raw.length);
   const own = [...(client.session.subscribed?.held() ?? [])].flatMap(({ subscription, shard }) =>
     shard ? [subscription, shard] : [subscription],
   );

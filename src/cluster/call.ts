@@ -106,10 +106,15 @@ export abstract class Call implements Pending, Waiting {
     return false;
   }
 
-  /** Sends it to the owner of its slot. */
+  /** Where it belongs: the owner of its slot, as a rule. */
+  get destination(): Node | undefined {
+    return this.caller.cluster.ownerOf(this.slot);
+  }
+
+  /** Sends it where it belongs. */
   start(bytes: Buffer, from: number, to: number): void {
     const { cluster, lane } = this.caller;
-    const node = cluster.ownerOf(this.slot);
+    const node = this.destination;
     if (node === undefined || cluster.gates.holdsBack(this)) {
       this.keep(bytes, from, to);
       this.hold();
@@ -206,7 +211,7 @@ export abstract class Call implements Pending, Waiting {
 
   sendFromGate(): boolean {
     const { cluster } = this.caller;
-    const node = cluster.ownerOf(this.slot);
+    const node = this.destination;
     if (node === undefined || cluster.gates.holdsBack(this) || !this.ready(node)) return false;
     this.sendTo(node, false);
     return true;

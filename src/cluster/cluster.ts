@@ -39,6 +39,8 @@ export class Cluster implements LinkOwner {
   readonly counters: Counters;
   readonly gates: Gates;
   topology: Topology = EMPTY;
+  /** Counts the times that commands came to take other roads: with another map, or past a lost node. */
+  roads = 0;
   /** The last map that the main thread gave, without what MOVEDs have corrected since. */
   private given: Topology = EMPTY;
   /** Of the current map, for the hot path: slot -> index -> node. */
@@ -90,6 +92,7 @@ export class Cluster implements LinkOwner {
 
   private use(topology: Topology): void {
     this.topology = topology;
+    this.roads++;
     this.slots = topology.slots;
     this.primaries = topology.shards.map(({ primary }) => this.known(primary.host, primary.port));
     this.firstSlots = topology.shards
@@ -181,7 +184,8 @@ export class Cluster implements LinkOwner {
     this.gates.close();
   }
 
-  private known(host: string, port: number): Node {
+  /** The node at an address of the map. */
+  known(host: string, port: number): Node {
     const address = addressOf(host, port);
     let node = this.nodes.get(address);
     if (node === undefined) {

@@ -11,14 +11,18 @@
 // expired only a primary says: there it counts whoever says it, so that nothing is missed between a promotion and
 // the news of it.
 //
+// What clients publish goes to the owner of its channel's slot, and keeps to that node when the slot moves or the
+// node becomes a replica: any node passes a message on to all others, and on two roads two messages could change
+// places. Only when the node is lost or leaves the map another is taken.
+//
 // A shard channel follows its slot. The node from which that goes says so (`sunsubscribe`), and the one to which it
 // went is found by MOVED.
 
 import type { Cluster } from '../cluster/cluster.ts';
 import type { FeedOptions } from '../cluster/feed.ts';
-import { addressOf } from '../cluster/node.ts';
+import { addressOf, type Node } from '../cluster/node.ts';
 import { targetOf } from '../cluster/redirect.ts';
-import type { NodeInfo, Topology } from '../cluster/topology.ts';
+import { type NodeInfo, SLOTS, type Topology } from '../cluster/topology.ts';
 import type { Turn } from '../cluster/turn.ts';
 import type { Log } from '../log.ts';
 import { TOTAL } from '../telemetry/counters.ts';
@@ -75,6 +79,8 @@ export class PubSub implements UpstreamOwner {
   private readonly doubts = new WeakMap<Claim, number>();
   /** The last map that the main thread gave. */
   private map: Topology;
+  /** By slot: where its channels' messages are published. */
+  private readonly roads: (Node | undefined)[] = new Array(SLOTS).fill(undefined);
   /** Gaps that have begun in this turn, by node. */
   private readonly gaps = new Map<string, Gap>();
   private timer: NodeJS.Timeout | undefined = undefined;
@@ -158,6 +164,34 @@ export class PubSub implements UpstreamOwner {
     return false;
   }
 
+  /** Where a message of a slot's channels is published. */
+  roadOf(slot: number): Node | undefined {
+    return this.roads[slot] ?? this.newRoad(slot);
+  }
+
+  private newRoad(slot: number): Node | undefined {
+    const nodes = candidates(this.map, ANY, slot, false);
+    const node = nodes.find(({ host, port }) => !this.avoids(addressOf(host, port))) ?? nodes[0];
+    if (node === undefined) return undefined;
+    const road = this.cluster.known(node.host, node.port);
+    this.roads[slot] = road;
+    return road;
+  }
+
+  /** A node was lost: what others can do is not asked of it for a while. */
+  avoid(address: string): void {
+    this.avoided.set(address, this.turn.now);
+    this.leaveRoads((node) => node === address);
+  }
+
+  private leaveRoads(lost: (address: string) => boolean): void {
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const road = this.roads[slot];
+      if (road !== undefined && lost(road.address)) this.roads[slot] = undefined;
+    }
+    this.cluster.roads++;
+  }
+
   /** Resolves when all that was published at the subscription's node up to now has been heard. */
   async fence(subscription: Subscription): Promise<void> {
     await subscription.home?.fence();
@@ -170,6 +204,7 @@ export class PubSub implements UpstreamOwner {
     const primaries = new Set(map.shards.map(({ primary }) => addressOf(primary.host, primary.port)));
     for (const { primary, replicas } of map.shards)
       for (const { host, port } of [primary, ...replicas]) nodes.add(addressOf(host, port));
+    this.leaveRoads((address) => !nodes.has(address));
     for (const upstream of this.upstreams.values()) {
       upstream.primary = primaries.has(upstream.address);
       if (nodes.has(upstream.address)) continue;
@@ -288,7 +323,7 @@ export class PubSub implements UpstreamOwner {
 
   upstreamLost(upstream: Upstream, reason: string): void {
     const first = !this.avoids(upstream.address);
-    this.avoided.set(upstream.address, this.turn.now);
+    this.avoid(upstream.address);
     const subscriptions = [...upstream.subscriptions];
     if (first && subscriptions.length > 0) {
       this.log.warn(

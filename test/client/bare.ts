@@ -31,7 +31,7 @@ export function command(name: string): Command {
 
 /** Who owns which slot, and nothing else of a cluster. */
 export class MapOnly {
-  topology = {};
+  roads = 0;
   readonly turn = new Turn();
   readonly gates = { left: () => {}, settled: () => {} };
   private readonly owners = new Map<number, Node>();
@@ -48,7 +48,7 @@ export class MapOnly {
       this.nodes.set(to, node);
     }
     this.owners.set(slot, node);
-    this.topology = {};
+    this.roads++;
   }
 
   ownerOf(slot: number): Node | undefined {

@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { connect as open, type Socket } from 'node:net';
 import { connect, type RawClient } from '../support/client.ts';
+import type { Cluster, Node } from '../support/cluster.ts';
 import { until } from '../support/wait.ts';
 
 export interface CrowdOptions {
@@ -221,6 +222,18 @@ export class Crowd {
     for (const { socket } of this.subscribers) socket.destroy();
     for (const client of this.publishers) client.destroy();
   }
+}
+
+/** The node at which a channel is heard, which may not be its slot's owner any more. */
+export async function heardAt(cluster: Cluster, channel: number, shard = false): Promise<Node> {
+  return until(`channel ${channel} to be heard somewhere`, async () => {
+    for (const node of cluster.nodes) {
+      const ask = ['PUBSUB', shard ? 'SHARDNUMSUB' : 'NUMSUB', channelName(channel)] as const;
+      const reply = (await cluster.cli(node.port, ...ask)) as unknown[];
+      if (Number(reply[1]) > 0) return node;
+    }
+    return undefined;
+  });
 }
 
 export function channelName(channel: number): string {
