@@ -102,7 +102,8 @@ class Worker implements Peers {
       linkLost: (node, reason, failures) => {
         // One line per change of state: a node that stays away is mentioned once.
         if (failures === 1) log.warn({ node, reason }, 'a link was lost');
-        this.pubsub.avoid(node);
+        // A login that was refused says nothing of the node.
+        if (!/^(WRONGPASS|NOAUTH|NOPERM) /.test(reason)) this.pubsub.avoid(node);
         this.post({ type: 'stale', why: `a link to ${node} was lost` });
       },
     });

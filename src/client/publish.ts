@@ -60,7 +60,7 @@ export function publish(client: Client, command: Command, f: Frame): boolean {
   const { totals } = client.context.counters;
   const channel = bytes.toString('latin1', starts[1], ends[1]);
   const counting = { pubsub, totals, channel, shard, legacy };
-  if (shard && node !== undefined && pubsub.unsettled(channel, node.address)) {
+  if (shard && node !== undefined && pubsub.roll.unsettled(channel, node.address, client.context.turn.now)) {
     setTimeout(() => client.wake(), AGAIN);
     return false;
   }
@@ -107,7 +107,7 @@ class Message extends Request {
   protected override ready(node: Node): boolean {
     const { pubsub, channel, shard } = this.counting;
     this.hearers = hearersAt(this.counting, node.address);
-    return !shard || !pubsub.unsettled(channel, node.address);
+    return !shard || !pubsub.roll.unsettled(channel, node.address, this.caller.cluster.turn.now);
   }
 
   protected override answer(bytes: Buffer, from: number, to: number): void {

@@ -11,10 +11,6 @@
 // expired only a primary says: there it counts whoever says it, so that nothing is missed between a promotion and
 // the news of it.
 //
-// What clients publish goes to the owner of its channel's slot, and keeps to that node when the slot moves or the
-// node becomes a replica: any node passes a message on to all others, and on two roads two messages could change
-// places. Only when the node is lost or leaves the map another is taken.
-//
 // A shard channel follows its slot. The node from which that goes says so (`sunsubscribe`), and the one to which it
 // went is found by MOVED.
 
@@ -22,17 +18,20 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { FeedOptions } from '../cluster/feed.ts';
 import { addressOf, type Node } from '../cluster/node.ts';
 import { targetOf } from '../cluster/redirect.ts';
-import { type NodeInfo, SLOTS, type Topology } from '../cluster/topology.ts';
+import type { NodeInfo, Topology } from '../cluster/topology.ts';
 import type { Turn } from '../cluster/turn.ts';
 import type { Log } from '../log.ts';
 import { TOTAL } from '../telemetry/counters.ts';
-import type { Audience } from './audience.ts';
-import { Gap } from './gap.ts';
+import { deliver, saysExpired } from './deliver.ts';
+import { Gaps } from './gap.ts';
+import { Lost } from './lost.ts';
 import { ANY, isOfKeys, type Kind, MIXED, ONE_SHARD, SHARD } from './names.ts';
 import { candidates, isSingle, keyNodes } from './places.ts';
-import type { Claim, Roll } from './roll.ts';
+import { Roads } from './roads.ts';
+import type { Roll } from './roll.ts';
 import { type Place, Subscription } from './subscription.ts';
-import { Upstream, type UpstreamOwner } from './upstream.ts';
+import type { Upstream, UpstreamOwner } from './upstream.ts';
+import { Upstreams } from './upstreams.ts';
 
 export interface PubSubOptions {
   readonly feed: FeedOptions;
@@ -44,22 +43,9 @@ export interface PubSubOptions {
   readonly holdFor: number;
 }
 
-/** A node that was lost is not asked for what others can serve, for so long, ms. */
-const AVOID = 5000;
-/** What is published on a shard channel waits so long for those who do not hear it yet, ms. */
-const DOUBT = 1000;
 const TICK = 100;
-/** A node at which nothing is subscribed any more is left after so long, ms. */
-const KEEP_IDLE = 10_000;
 /** Redirects that are followed at once. */
 const IMMEDIATE = 3;
-
-const NOTHING = Buffer.alloc(0);
-const PUSH = Buffer.from('>');
-/** `*3\r\n$8\r\nsmessage\r\n`, and what stands in its place for who has said SUBSCRIBE. */
-const SMESSAGE_BYTES = 18;
-const MESSAGE = [Buffer.from('*3\r\n$7\r\nmessage\r\n'), Buffer.from('>3\r\n$7\r\nmessage\r\n')] as const;
-const EXPIRED = Buffer.from('expired');
 
 export class PubSub implements UpstreamOwner {
   readonly roll: Roll;
@@ -72,17 +58,12 @@ export class PubSub implements UpstreamOwner {
   private readonly subscriptions = [new Map(), new Map(), new Map()] as readonly Map<string, Subscription>[];
   /** The one a message was last heard of, by kind. */
   private readonly last: (Subscription | undefined)[] = [undefined, undefined, undefined];
-  private readonly upstreams = new Map<string, Upstream>();
-  /** Nodes that were lost, by address: when. */
-  private readonly avoided = new Map<string, number>();
-  /** Claims that others wait for: since when. */
-  private readonly doubts = new WeakMap<Claim, number>();
+  private readonly upstreams: Upstreams;
+  private readonly lost: Lost;
+  private readonly roads: Roads;
+  private readonly gaps: Gaps;
   /** The last map that the main thread gave. */
   private map: Topology;
-  /** By slot: where its channels' messages are published. */
-  private readonly roads: (Node | undefined)[] = new Array(SLOTS).fill(undefined);
-  /** Gaps that have begun in this turn, by node. */
-  private readonly gaps = new Map<string, Gap>();
   private timer: NodeJS.Timeout | undefined = undefined;
 
   constructor(cluster: Cluster, roll: Roll, log: Log, options: PubSubOptions) {
@@ -93,11 +74,10 @@ export class PubSub implements UpstreamOwner {
     this.roll = roll;
     this.log = log;
     this.options = options;
-  }
-
-  /** The subscription of a name, if any client has it. */
-  named(kind: Kind, key: string): Subscription | undefined {
-    return this.subscriptions[kind]!.get(key);
+    this.upstreams = new Upstreams(options.feed, this.turn, this);
+    this.lost = new Lost(this.turn);
+    this.roads = new Roads(cluster, this.lost);
+    this.gaps = new Gaps(this.totals, log);
   }
 
   /** The subscription of a name; it is kept until each `take` has been followed by a `release`. */
@@ -124,7 +104,7 @@ export class PubSub implements UpstreamOwner {
     this.totals[TOTAL.subscriptions]! -= 1;
     subscription.home = undefined;
     for (const upstream of [...subscription.upstreams.keys()]) upstream.give(subscription);
-    this.endGap(subscription);
+    this.gaps.end(subscription);
     this.claim(subscription);
   }
 
@@ -150,46 +130,15 @@ export class PubSub implements UpstreamOwner {
     this.roll.claim({ kind, key, clients, users, at });
   }
 
-  /**
-   * True while some worker does not hear a shard channel where its slot's owner is now: what was published there
-   * would be missed. For a while only: a subscription that is refused holds nobody up for ever.
-   */
-  unsettled(channel: string, owner: string): boolean {
-    for (const claim of this.roll.of(SHARD, channel)) {
-      if (claim.at.includes(owner)) continue;
-      const since = this.doubts.get(claim) ?? this.turn.now;
-      this.doubts.set(claim, since);
-      if (this.turn.now - since < DOUBT) return true;
-    }
-    return false;
-  }
-
   /** Where a message of a slot's channels is published. */
   roadOf(slot: number): Node | undefined {
-    return this.roads[slot] ?? this.newRoad(slot);
-  }
-
-  private newRoad(slot: number): Node | undefined {
-    const nodes = candidates(this.map, ANY, slot, false);
-    const node = nodes.find(({ host, port }) => !this.avoids(addressOf(host, port))) ?? nodes[0];
-    if (node === undefined) return undefined;
-    const road = this.cluster.known(node.host, node.port);
-    this.roads[slot] = road;
-    return road;
+    return this.roads.of(slot, this.map);
   }
 
   /** A node was lost: what others can do is not asked of it for a while. */
   avoid(address: string): void {
-    this.avoided.set(address, this.turn.now);
-    this.leaveRoads((node) => node === address);
-  }
-
-  private leaveRoads(lost: (address: string) => boolean): void {
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const road = this.roads[slot];
-      if (road !== undefined && lost(road.address)) this.roads[slot] = undefined;
-    }
-    this.cluster.roads++;
+    this.lost.add(address);
+    this.roads.leave((node) => node === address);
   }
 
   /** Resolves when all that was published at the subscription's node up to now has been heard. */
@@ -200,13 +149,12 @@ export class PubSub implements UpstreamOwner {
   /** Takes a new map. */
   adopt(map: Topology): void {
     this.map = map;
-    const nodes = new Set<string>();
-    const primaries = new Set(map.shards.map(({ primary }) => addressOf(primary.host, primary.port)));
-    for (const { primary, replicas } of map.shards)
-      for (const { host, port } of [primary, ...replicas]) nodes.add(addressOf(host, port));
-    this.leaveRoads((address) => !nodes.has(address));
-    for (const upstream of this.upstreams.values()) {
-      upstream.primary = primaries.has(upstream.address);
+    const nodes = new Set(
+      map.shards.flatMap(({ primary, replicas }) => [primary, ...replicas]).map(addressIn),
+    );
+    this.roads.leave((address) => !nodes.has(address));
+    for (const upstream of this.upstreams.all()) {
+      upstream.primary = this.isPrimary(upstream.address);
       if (nodes.has(upstream.address)) continue;
       for (const subscription of [...upstream.subscriptions]) this.leave(upstream, subscription);
     }
@@ -220,8 +168,7 @@ export class PubSub implements UpstreamOwner {
   close(): void {
     clearInterval(this.timer);
     this.timer = undefined;
-    for (const upstream of this.upstreams.values()) upstream.close();
-    this.upstreams.clear();
+    this.upstreams.close();
   }
 
   private *all(): Iterable<Subscription> {
@@ -237,8 +184,7 @@ export class PubSub implements UpstreamOwner {
       const map = scope === ONE_SHARD ? this.cluster.topology : this.map;
       const nodes = candidates(map, scope, slot, this.options.replicas);
       const node =
-        this.best(nodes.filter((one) => !subscription.left.has(addressOf(one.host, one.port)))) ??
-        this.best(nodes);
+        this.best(nodes.filter((one) => !subscription.left.has(addressIn(one)))) ?? this.best(nodes);
       if (node !== undefined && !upstreams.has(node)) node.take(subscription);
       return;
     }
@@ -251,29 +197,17 @@ export class PubSub implements UpstreamOwner {
     this.settle(subscription);
   }
 
-  /** The first that is not known to be lost; else the first. */
   private best(nodes: readonly NodeInfo[]): Upstream | undefined {
-    const good = nodes.find(({ host, port }) => !this.avoids(addressOf(host, port)));
-    const node = good ?? nodes[0];
+    const node = this.lost.best(nodes);
     return node && this.upstreamAt(node);
   }
 
-  private avoids(address: string): boolean {
-    const since = this.avoided.get(address);
-    return since !== undefined && this.turn.now - since < AVOID;
+  private upstreamAt({ host, port }: Pick<NodeInfo, 'host' | 'port'>): Upstream {
+    return this.upstreams.at(host, port, (address) => this.isPrimary(address));
   }
 
-  private upstreamAt({ host, port }: { readonly host: string; readonly port: number }): Upstream {
-    const address = addressOf(host, port);
-    let upstream = this.upstreams.get(address);
-    if (upstream === undefined) {
-      upstream = new Upstream(host, port, address, this.options.feed, this.turn, this);
-      upstream.primary = this.map.shards.some(
-        ({ primary }) => primary.host === host && primary.port === port,
-      );
-      this.upstreams.set(address, upstream);
-    }
-    return upstream;
+  private isPrimary(address: string): boolean {
+    return this.map.shards.some(({ primary }) => addressIn(primary) === address);
   }
 
   /** A subscription is to be heard elsewhere than at a node that is not in the map any more. */
@@ -285,22 +219,11 @@ export class PubSub implements UpstreamOwner {
   }
 
   private tick(): void {
-    const now = this.turn.tick();
-    let active = false;
-    for (const [address, upstream] of this.upstreams) {
-      if (upstream.subscriptions.size > 0) {
-        // What another node could serve does not wait for this one.
-        if (!upstream.ready && this.avoids(address))
-          for (const subscription of [...upstream.subscriptions]) this.elsewhere(upstream, subscription);
-        upstream.idleSince = 0;
-      } else if (upstream.idleSince === 0) upstream.idleSince = now;
-      else if (now - upstream.idleSince > KEEP_IDLE) {
-        upstream.close();
-        this.upstreams.delete(address);
-        continue;
-      }
-      active = true;
-    }
+    const active = this.upstreams.closeIdle(this.turn.tick());
+    // What another node could serve does not wait for one that is not there.
+    for (const upstream of this.upstreams.all())
+      if (!upstream.ready && this.lost.has(upstream.address))
+        for (const subscription of [...upstream.subscriptions]) this.elsewhere(upstream, subscription);
     for (const subscription of this.subscriptions[SHARD]!.values())
       if (subscription.upstreams.size === 0) this.place(subscription);
     if (active) return;
@@ -318,11 +241,11 @@ export class PubSub implements UpstreamOwner {
   // ---- what becomes of them
 
   upstreamOpened(upstream: Upstream): void {
-    this.avoided.delete(upstream.address);
+    this.lost.delete(upstream.address);
   }
 
   upstreamLost(upstream: Upstream, reason: string): void {
-    const first = !this.avoids(upstream.address);
+    const first = !this.lost.has(upstream.address);
     this.avoid(upstream.address);
     const subscriptions = [...upstream.subscriptions];
     if (first && subscriptions.length > 0) {
@@ -406,40 +329,13 @@ export class PubSub implements UpstreamOwner {
     }
     if (!this.isHeard(subscription)) return;
     subscription.redirects = 0;
-    this.endGap(subscription);
+    this.gaps.end(subscription);
     subscription.settle(undefined);
   }
 
-  // ---- gaps
-
   private beginGap(subscription: Subscription, { address }: Upstream, reason: string): void {
-    if (subscription.clients === 0 || subscription.gap !== undefined) return;
-    let gap = this.gaps.get(address);
-    if (gap === undefined) {
-      gap = new Gap(address, reason, performance.now());
-      this.gaps.set(address, gap);
-      setImmediate(() => this.gaps.delete(address));
-    }
-    gap.subscriptions++;
-    gap.open++;
-    subscription.gap = gap;
-    this.totals[TOTAL.subscriptionGaps]! += 1;
-    if (this.options.disconnect)
+    if (this.gaps.begin(subscription, address, reason) && this.options.disconnect)
       this.disconnect(subscription, 'messages may have been missed (pubsub.onGap)');
-  }
-
-  private endGap(subscription: Subscription): void {
-    const { gap } = subscription;
-    if (gap === undefined) return;
-    subscription.gap = undefined;
-    const ms = performance.now() - gap.since;
-    this.totals[TOTAL.subscriptionGapSeconds]! += ms / 1000;
-    if (--gap.open > 0) return;
-    const { node, reason, subscriptions } = gap;
-    this.log.warn(
-      { node, reason, subscriptions, ms: Math.round(ms) },
-      'subscriptions are heard again; what was published in that time may be missing',
-    );
   }
 
   private disconnect(subscription: Subscription, reason: string): void {
@@ -466,35 +362,13 @@ export class PubSub implements UpstreamOwner {
     channelFrom: number,
     channelTo: number,
   ): void {
-    const { scope, home, audiences } = subscription;
+    const { scope, home } = subscription;
     const byHome = isSingle(scope) || (scope === MIXED && !isOfKeys(bytes, channelFrom, channelTo));
-    if (byHome ? home !== upstream : !upstream.primary && !saysExpired(bytes, to, channelTo)) return;
-    this.totals[TOTAL.messagesFromNodes]! += 1;
-    this.tell(audiences[0], NOTHING, bytes, from, to);
-    this.tell(audiences[1], PUSH, bytes, from + 1, to);
-    if (subscription.kind !== SHARD) return;
-    this.tell(subscription.legacy[0], MESSAGE[0], bytes, from + SMESSAGE_BYTES, to);
-    this.tell(subscription.legacy[1], MESSAGE[1], bytes, from + SMESSAGE_BYTES, to);
-  }
-
-  private tell(audience: Audience, head: Buffer, bytes: Buffer, from: number, to: number): void {
-    const { size } = audience.members;
-    if (size === 0) return;
-    this.totals[TOTAL.messagesToClients]! += size;
-    audience.tell(head, bytes, from, to);
+    const counts = byHome ? home === upstream : upstream.primary || saysExpired(bytes, to, channelTo);
+    if (counts) deliver(subscription, this.totals, bytes, from, to);
   }
 }
 
-/** Whether a message says that a key has expired: by the end of its channel, or by what stands in it. */
-function saysExpired(bytes: Buffer, to: number, channelTo: number): boolean {
-  return endsWith(bytes, channelTo) || endsWith(bytes, to - 2);
-}
-
-function endsWith(bytes: Buffer, to: number): boolean {
-  const from = to - EXPIRED.length;
-  // Behind a colon in a channel's name, behind a line end in what is said.
-  return (
-    bytes.compare(EXPIRED, 0, EXPIRED.length, from, to) === 0 &&
-    (bytes[from - 1] === 58 || bytes[from - 1] === 10)
-  );
+function addressIn({ host, port }: NodeInfo): string {
+  return addressOf(host, port);
 }

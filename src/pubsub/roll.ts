@@ -4,7 +4,7 @@
 // Each worker tells all others of every change, in one message a turn; a subscription is confirmed to its client
 // only when they have heard, so that whoever publishes after that counts it.
 
-import { type Kind, PATTERN } from './names.ts';
+import { type Kind, PATTERN, SHARD } from './names.ts';
 
 /** What a worker says of one subscription. */
 export interface Claim {
@@ -32,6 +32,9 @@ export interface RollOptions {
   readonly signal: (claims: Claims) => Promise<unknown>;
 }
 
+/** What is published on a shard channel waits so long for those who do not hear it yet, ms. */
+const DOUBT = 1000;
+
 export class Roll {
   /** Resolves when all other workers know what has been claimed so far; undefined where there are none. */
   told: Promise<unknown> | undefined = undefined;
@@ -44,6 +47,8 @@ export class Roll {
     string,
     Map<number, Claim>
   >[];
+  /** Claims that others wait for: since when. */
+  private readonly doubts = new WeakMap<Claim, number>();
   private changed = new Map<string, Claim>();
 
   constructor(options: RollOptions) {
@@ -101,6 +106,20 @@ export class Roll {
       else if (at.includes(node)) count++;
     }
     return count;
+  }
+
+  /**
+   * True while some worker does not hear a shard channel where its slot's owner is now: what was published there
+   * would be missed. For a while only: a subscription that is refused holds nobody up for ever. `now` in ms.
+   */
+  unsettled(channel: string, owner: string, now: number): boolean {
+    for (const claim of this.of(SHARD, channel)) {
+      if (claim.at.includes(owner)) continue;
+      const since = this.doubts.get(claim) ?? now;
+      this.doubts.set(claim, since);
+      if (now - since < DOUBT) return true;
+    }
+    return false;
   }
 
   private write(worker: number, claim: Claim): void {

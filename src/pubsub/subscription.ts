@@ -3,7 +3,7 @@
 
 import { slotOf } from '../command/slot.ts';
 import { Audience, type Subscriber, type TurnEnd } from './audience.ts';
-import type { Gap } from './gap.ts';
+import type { Gap, Gapped } from './gap.ts';
 import { type Kind, type Scope, scopeOf } from './names.ts';
 
 /** A node at which subscriptions are heard: see upstream.ts. */
@@ -19,7 +19,7 @@ export interface Place {
   fence(): Promise<void>;
 }
 
-export class Subscription {
+export class Subscription implements Gapped {
   readonly kind: Kind;
   readonly name: Buffer;
   /** The name's bytes, written as Latin-1. */
@@ -39,7 +39,6 @@ export class Subscription {
   readonly upstreams = new Map<Place, boolean>();
   /** The node at which what all nodes pass on is heard, once it is confirmed there. */
   home: Place | undefined = undefined;
-  /** It was heard, and is not now. */
   gap: Gap | undefined = undefined;
   /** Of a shard channel: nodes that have given up its slot, as far as the map does not say so yet. */
   readonly left = new Set<string>();
