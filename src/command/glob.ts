@@ -2,8 +2,9 @@
 // pick. Only the last star is ever gone back to, so a pattern of many stars costs no more than its length times
 // the text's.
 
-/** Whether the whole text is of the pattern. Case counts. */
+/** Whether the whole text is of the pattern. Case counts. An empty text is of no pattern but the empty one. */
 export function matchesGlob(pattern: Uint8Array, text: Uint8Array): boolean {
+  if (text.length === 0) return pattern.length === 0;
   let p = 0;
   let t = 0;
   let star = -1;

