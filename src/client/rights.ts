@@ -17,8 +17,7 @@ export async function denial(client: OnBehalf, args: SavedArguments): Promise<Bu
     await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'DRYRUN', user, ...words])),
   );
   if (String(verdict) === 'OK') return undefined;
-  if (Buffer.isBuffer(verdict))
-    return errors.asServerSaid(`NOPERM ${String(verdict).replace(/^This/, 'this')}`);
+  if (Buffer.isBuffer(verdict)) return errors.asServerSaid(`NOPERM ${asDenied(String(verdict))}`);
   return errors.asServerSaid(`NOPERM slotless: the proxy's user may not ask ACL DRYRUN: ${verdict}`);
 }
 
@@ -26,4 +25,12 @@ export async function denial(client: OnBehalf, args: SavedArguments): Promise<Bu
 export async function denialOfOther(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
   const own = Buffer.from(client.context.config.username).toString('latin1');
   return client.session.username === own ? undefined : denial(client, args);
+}
+
+/** What a server says where it denies a command: not which key or channel, and in Redis 7.0 in other words. */
+function asDenied(verdict: string): string {
+  const what = / has no permissions to access the '.*' (key|channel)$/s.exec(verdict)?.[1];
+  if (!verdict.startsWith('This')) return what === undefined ? verdict : `No permissions to access a ${what}`;
+  if (what === undefined) return verdict.replace('This', 'this');
+  return `this user has no permissions to access one of the ${what}s used as arguments`;
 }
