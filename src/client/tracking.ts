@@ -127,8 +127,7 @@ export class Tracking {
     const { resp, subscribed } = target.session;
     if (resp === 3) target.push(Buffer.from(message, 'latin1'));
     // Who is subscribed to anything is told in the form of a message (tracking.c sendTrackingMessage).
-    else if (subscribed !== undefined)
-      target.push(Buffer.from(message.replace(INVALIDATE_PUSH, INVALIDATE_MESSAGE), 'latin1'));
+    else if (subscribed !== undefined) target.push(Buffer.from(inRespTwo(message), 'latin1'));
     return true;
   }
 
@@ -252,6 +251,12 @@ export class Tracking {
 
 function listOf(changes: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from(`*${changes.length}\r\n`), ...changes.map(bulk)]);
+}
+
+/** A push as the message that it is in RESP2. */
+function inRespTwo(message: string): string {
+  const what = message.slice(INVALIDATE_PUSH.length);
+  return INVALIDATE_MESSAGE + (what === '_\r\n' ? '$-1\r\n' : what);
 }
 
 const keys = new Keys();
