@@ -79,7 +79,11 @@ export class Ear implements Hearer {
     if (String(kind) === 'subscribe') {
       this.ready = true;
       this.listener.began();
-    } else if (String(kind) === 'message') this.listener.changed(Array.isArray(what) ? what : undefined);
+    } else if (String(kind) === 'message') {
+      if (Array.isArray(what)) this.listener.changed(what);
+      // A string has been published by somebody.
+      else if (what === null) this.listener.changed(undefined);
+    }
   }
 
   private refuse(message: string): void {
