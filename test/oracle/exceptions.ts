@@ -241,6 +241,26 @@ export const OTHERWISE: readonly Otherwise[] = [
     reason: 'rights are about the servers: what the proxy itself answers needs none',
   },
   {
+    before: ['ACL SETUSER ann reset on >pass ~* +@all &news', 'AUTH ann pass', 'MULTI', 'PUBLISH other m'],
+    calls: ['EXEC'],
+    reply: /^-EXECABORT Transaction discarded because of: NOPERM /,
+    reason: 'the servers look at rights when a transaction comes to them, which is at its end',
+  },
+  {
+    before: ['ACL SETUSER ann reset on >pass ~* +@all &news', 'AUTH ann pass', 'MULTI', 'SUBSCRIBE other'],
+    calls: ['EXEC'],
+    reply: /^\*1\r\n-NOPERM /,
+    reason: 'the servers are asked about the right to subscribe when it is done',
+  },
+  {
+    before: ['MULTI', 'SUBSCRIBE a', 'PING'],
+    calls: ['EXEC'],
+    reply: /^\*2\r\n[*>]3\r\n\$9\r\nsubscribe\r\n\$1\r\na\r\n:1\r\n\+PONG\r\n$/,
+    reason:
+      'PING is answered as by a server that is not subscribed, which old programs would tell from the other',
+    proxyOnly: true,
+  },
+  {
     calls: ['CLIENT PAUSE 9223372036854775807', 'CLIENT PAUSE 9223372036854775000 WRITE'],
     reply: /^-ERR timeout is out of range\r\n$/,
     reason: 'old servers let the time overflow, and pause nobody',
@@ -250,6 +270,20 @@ export const OTHERWISE: readonly Otherwise[] = [
     calls: ['SCAN -1', 'SCAN " 0"', 'SCAN +0'],
     reply: /^-ERR invalid cursor\r\n$/,
     reason: 'old servers take any number that C does for a cursor',
+    proxyOnly: true,
+  },
+  {
+    calls: [
+      'UNSUBSCRIBE',
+      'UNSUBSCRIBE x',
+      'PUNSUBSCRIBE',
+      'PUNSUBSCRIBE x',
+      'SUNSUBSCRIBE',
+      'SUNSUBSCRIBE x',
+    ],
+    reply: /^[*>]3\r\n\$1[12]\r\n[ps]?unsubscribe\r\n(\$-1|_|\$1\r\nx)\r\n:0\r\n$/,
+    reason:
+      'Valkey 8.0 alone has an error for clients without subscriptions: it was taken back (valkey-io/valkey 1265)',
     proxyOnly: true,
   },
   {
