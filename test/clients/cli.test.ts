@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
+import { until } from '../support/wait.ts';
 import { type Ended, noTerminal, type RunOptions, run, Terminal } from './programs.ts';
 
 const LOADED = 100_000;
@@ -152,6 +153,63 @@ for (const server of await availableServers()) {
       for (const [command, text] of refused) {
         const { out, err } = await cli(command, { limitMs: 5000 });
         assert.match(out + err, text);
+      }
+    });
+
+    test('publishes, and counts who is subscribed', async () => {
+      assert.equal(await said('PUBLISH', 'news', 'hello'), '0');
+      assert.equal(await said('SPUBLISH', 'news', 'hello'), '0');
+      assert.equal(await said('PUBSUB', 'NUMSUB', 'a', 'b'), 'a\n0\nb\n0');
+      assert.equal(await said('PUBSUB', 'NUMPAT'), '0');
+      assert.equal(await said('PUBSUB', 'CHANNELS', '*'), '');
+      assert.match(await said('PUBSUB', 'HELP'), /^NUMPAT$/m);
+    });
+
+    test('reads messages at a terminal', { skip: noTerminal }, async () => {
+      for (const [version, verb] of [
+        ['-2', 'SUBSCRIBE'],
+        ['-3', 'SUBSCRIBE'],
+        ['-2', 'PSUBSCRIBE'],
+        ['-3', 'SSUBSCRIBE'],
+      ] as const) {
+        const prompt = `127.0.0.1:${proxy.port}> `;
+        const terminal = await Terminal.open(`${server.cli} ${version} -p ${proxy.port}`, prompt, env);
+        try {
+          const kind = verb.toLowerCase();
+          const confirmed = `1) "${kind}"\n2) "news"\n3) (integer) 1\n`;
+          await terminal.shows(
+            `${verb} news sport\r`,
+            `${confirmed}1) "${kind}"\n2) "sport"\n3) (integer) 2\n`,
+          );
+          for (const channel of ['news', 'sport']) {
+            const pattern = verb === 'PSUBSCRIBE' ? `"${channel}"\n3\\) ` : '';
+            const shown = terminal.shows(
+              '',
+              new RegExp(`message"\n2\\) ${pattern}"${channel}"\n[34]\\) "two words"\n`),
+            );
+            const publish = verb === 'SSUBSCRIBE' ? 'SPUBLISH' : 'PUBLISH';
+            assert.equal(await said(publish, channel, 'two words'), '1');
+            await shown;
+          }
+        } finally {
+          await terminal.close();
+        }
+        await until('it to be gone', async () => (await said('PUBSUB', 'CHANNELS')) === '');
+        await until('its patterns to be gone', async () => (await said('PUBSUB', 'NUMPAT')) === '0');
+      }
+    });
+
+    test('passes messages on to another program', { skip: noTerminal }, async () => {
+      const command = `${server.cli} -p ${proxy.port} PSUBSCRIBE 'n*' '*s' | cat`;
+      const terminal = await Terminal.open(command, 'psubscribe\nn*\n1\npsubscribe\n*s\n2\n', env);
+      try {
+        const shown = ['n*', '*s'].map((pattern) => `pmessage\n${pattern}\nnews\nhello\n`);
+        const both = { test: (text: string) => shown.every((one) => text.includes(one)) };
+        const read = terminal.shows('', both);
+        assert.equal(await said('PUBLISH', 'news', 'hello'), '2');
+        await read;
+      } finally {
+        await terminal.close();
       }
     });
 

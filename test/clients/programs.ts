@@ -95,7 +95,7 @@ export class Terminal {
   }
 
   /** Types keys without a line end and resolves when the screen shows what is wanted. */
-  async shows(keys: string, wanted: string | RegExp): Promise<void> {
+  async shows(keys: string, wanted: string | Pick<RegExp, 'test'>): Promise<void> {
     this.seen = '';
     this.child.stdin.write(keys);
     const pattern = typeof wanted === 'string' ? { test: (text: string) => text.includes(wanted) } : wanted;

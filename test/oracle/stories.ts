@@ -379,6 +379,17 @@ export const STORIES: readonly Row[] = [
     ],
   },
   {
+    // At old servers the message stands inside of the reply to EXEC.
+    name: 'published to oneself inside a transaction',
+    only: { resp: 3 },
+    story: [
+      'a: SUBSCRIBE x',
+      'a? MULTI ; SET k v ; PUBLISH x 1 ; EXEC',
+      `a? EVAL "redis.call('publish','x','2') return 'done'" 0`,
+      'a: PING',
+    ],
+  },
+  {
     name: 'published by a script',
     story: [
       'a: SUBSCRIBE x',
