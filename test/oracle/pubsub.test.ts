@@ -16,7 +16,7 @@ import { availableServers } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 import { wordsOf } from './run.ts';
 import { type Both, closeStand, connectBoth, openStand, type Stand } from './stand.ts';
-import { NUMBERS, STORIES, type Story } from './stories.ts';
+import { NUMBERS, randomStories, STORIES, type Story } from './stories.ts';
 import { readCall } from './tables.ts';
 
 /** A channel that no story names. */
@@ -236,6 +236,20 @@ for (const server of await availableServers()) {
           assert.equal(await compare(story, resp, stand.proxy.port, control.proxy), '');
         });
       }
+    }
+
+    for (const { resp, port, seed } of [
+      { resp: 2, port: () => stand.proxy.port, seed: 1 },
+      { resp: 3, port: () => stand.proxy.port, seed: 2 },
+      { resp: 2, port: () => workers.port, seed: 3 },
+      { resp: 3, port: () => workers.port, seed: 4 },
+    ] as const) {
+      test(`random subscriptions and messages ${seed > 2 ? 'at two workers, ' : ''}in RESP${resp}, as one server`, async () => {
+        const client = await connect(port());
+        for (const story of randomStories(seed, resp))
+          assert.equal(await compare(story, resp, port(), client), '');
+        client.destroy();
+      });
     }
 
     for (const resp of [2, 3] as const) {

@@ -1,5 +1,6 @@
 /** The stories of `pubsub.test.ts`. */
 
+import fc from 'fast-check';
 import type { Server } from '../support/servers.ts';
 
 export type Story = readonly string[];
@@ -465,3 +466,65 @@ export const STORIES: readonly Row[] = [
     ],
   },
 ];
+
+const RANDOM_STORIES = 6;
+const RANDOM_STEPS = 40;
+
+const channel = fc.constantFrom('a', 'ab', 'abc', 'b', 'bc', 'c', '"x y"', '"\\xff"');
+const pattern = fc.constantFrom('a', 'a*', '*', '?', '*b*', '[ab]?', 'x*', '"[^a]"');
+const shard = fc.constantFrom('{s}1', '{s}2', '{t}1', 'a', 'u');
+const several = (names: fc.Arbitrary<string>) =>
+  fc.array(names, { minLength: 1, maxLength: 4 }).map((all) => all.join(' '));
+const subscriber = fc.constantFrom('a', 'b', 'c');
+const reader = fc.constantFrom('p', 'q');
+
+/** Steps of clients that hear, and of such as speak. Who gives up all that it hears begins anew. */
+const steps = (resp: 2 | 3): fc.Arbitrary<readonly string[]> => {
+  const named = fc
+    .tuple(
+      subscriber,
+      fc.oneof(
+        several(channel).map((names) => `SUBSCRIBE ${names}`),
+        several(pattern).map((names) => `PSUBSCRIBE ${names}`),
+        several(shard).map((names) => `SSUBSCRIBE ${names}`),
+        several(channel).map((names) => `UNSUBSCRIBE ${names}`),
+        several(pattern).map((names) => `PUNSUBSCRIBE ${names}`),
+        several(shard).map((names) => `SUNSUBSCRIBE ${names}`),
+        fc.constantFrom('PING', 'CLIENT INFO', 'GET k'),
+      ),
+    )
+    .map(([name, call]) => [`${name}: ${call}`]);
+  const anew = fc
+    .tuple(subscriber, fc.constantFrom('UNSUBSCRIBE', 'PUNSUBSCRIBE', 'SUNSUBSCRIBE', 'RESET'))
+    .map(([name, call]) => [
+      `${name}~ ${call === 'RESET' && resp === 3 ? 'RESET ; HELLO 3' : call} ; SUBSCRIBE kept`,
+    ]);
+  const message = fc.tuple(channel, shard, fc.integer({ min: 1, max: 999 }));
+  const spoken = fc
+    .tuple(
+      resp === 2 ? reader : fc.oneof(subscriber, reader),
+      fc.array(message, { minLength: 1, maxLength: 3 }),
+    )
+    .map(([name, all]) => [
+      `${name}~ ${all.map(([channel, shard, n]) => `PUBLISH ${channel} ${n} ; SPUBLISH ${shard} ${n}`).join(' ; ')}`,
+    ]);
+  const asked = fc
+    .tuple(reader, several(channel), several(shard), pattern)
+    .map(([name, channels, shards, pattern]) => [
+      `${name}: PUBSUB NUMSUB ${channels} kept ; PUBSUB SHARDNUMSUB ${shards} ; PUBSUB NUMPAT`,
+      `${name}~ PUBSUB CHANNELS ; PUBSUB SHARDCHANNELS ; PUBSUB CHANNELS ${pattern}`,
+    ]);
+  return fc.oneof(
+    { weight: 8, arbitrary: named },
+    { weight: 2, arbitrary: anew },
+    { weight: 6, arbitrary: spoken },
+    { weight: 2, arbitrary: asked },
+  );
+};
+
+/** The same stories for the same seed. */
+export function randomStories(seed: number, resp: 2 | 3): Story[] {
+  const all = fc.array(steps(resp), { minLength: RANDOM_STEPS, maxLength: RANDOM_STEPS, size: 'max' });
+  const beginning = ['a', 'b', 'c'].map((name) => `${name}: SUBSCRIBE kept`);
+  return fc.sample(all, { seed, numRuns: RANDOM_STORIES }).map((story) => [...beginning, ...story.flat()]);
+}
