@@ -22,7 +22,7 @@ import { readCall } from './tables.ts';
 /** A channel that no story names. */
 const BUS_CHANNEL = 'passed on by all';
 /** What a lone server has to say is there after so many round trips. */
-const ROUNDS = 3;
+const ROUNDS = 5;
 /** How long the proxy may take to say as much. */
 const LIMIT_MS = 5000;
 

@@ -429,6 +429,52 @@ export const STORIES: readonly Row[] = [
     ],
   },
   {
+    name: 'another user while subscribed',
+    only: { resp: 3 },
+    story: [
+      'b: ACL SETUSER u reset on >p +@all ~* resetchannels &news.*',
+      'a: SUBSCRIBE other ; PSUBSCRIBE oth*',
+      'a: AUTH u p',
+      'b: PUBLISH other 1',
+      'a: SUBSCRIBE other ; SUBSCRIBE news.x ; CLIENT INFO',
+      'b: PUBLISH news.x 1 ; PUBLISH other 2',
+      'a: PUBLISH other 3 ; UNSUBSCRIBE other ; PUNSUBSCRIBE oth* ; AUTH default x',
+      'b: PUBLISH other 4 ; ACL SETUSER u off',
+      'c: AUTH u p ; SUBSCRIBE news.x',
+    ],
+  },
+  {
+    name: 'transactions while subscribed',
+    only: { resp: 3 },
+    story: [
+      'a: SUBSCRIBE x',
+      'a: WATCH k',
+      'b: PUBLISH x 1',
+      'a: MULTI ; SET k v ; GET k',
+      'b: PUBLISH x 2',
+      'a: EXEC',
+      'a: WATCH k',
+      'b: SET k w ; PUBLISH x 3',
+      'a: MULTI ; GET k ; EXEC ; PING',
+      'a: MULTI ; SUBSCRIBE y ; UNSUBSCRIBE x ; DISCARD',
+      'b: PUBLISH x 4 ; PUBLISH y 4',
+      'a: MULTI ; GET k ; UNSUBSCRIBE x ; SUBSCRIBE y ; EXEC',
+      'b: PUBLISH x 5 ; PUBLISH y 5',
+    ],
+  },
+  {
+    name: 'a tracking client that is subscribed',
+    only: { resp: 3 },
+    story: [
+      'a: CLIENT TRACKING ON ; SUBSCRIBE x ; GET k ; CLIENT INFO',
+      'b: SET k v',
+      'b: PUBLISH x 1',
+      'a: GET k ; MGET k l ; UNSUBSCRIBE x',
+      'b: SET l v',
+      'b: SET k v',
+    ],
+  },
+  {
     name: 'a tracking client redirected to one that is subscribed',
     story: [
       'b: SUBSCRIBE __redis__:invalidate',
@@ -467,7 +513,7 @@ export const STORIES: readonly Row[] = [
   },
 ];
 
-const RANDOM_STORIES = 6;
+const RANDOM_STORIES = 3;
 const RANDOM_STEPS = 40;
 
 const channel = fc.constantFrom('a', 'ab', 'abc', 'b', 'bc', 'c', '"x y"', '"\\xff"');
