@@ -29,6 +29,7 @@ export class Ear implements Hearer {
   private readonly feed: Feed;
   private readonly listener: Listener;
   private readonly parser: RedisParser;
+  /** What the node said when it was last asked, until it agrees. */
   private refusal = '';
 
   constructor(host: string, port: number, options: FeedOptions, turn: Turn, listener: Listener) {
@@ -53,7 +54,6 @@ export class Ear implements Hearer {
   }
 
   opened(): void {
-    this.refusal = '';
     this.feed.write(command(['CLIENT', 'ID']));
   }
 
@@ -78,6 +78,7 @@ export class Ear implements Hearer {
     const [kind, , what] = reply as [Buffer, Buffer, unknown];
     if (String(kind) === 'subscribe') {
       this.ready = true;
+      this.refusal = '';
       this.listener.began();
     } else if (String(kind) === 'message') {
       if (Array.isArray(what)) this.listener.changed(what);

@@ -92,7 +92,7 @@ export class Feed {
   /** Ends it for good; nobody is told. */
   close(): void {
     this.closed = true;
-    this.drop('closed');
+    this.drop(this.problem);
   }
 
   private open(): void {
