@@ -11,6 +11,7 @@ import { encode, command as encodeCommand, OK, type Value } from '../resp/write.
 import { askOnce } from './asker.ts';
 import type { Client } from './client.ts';
 import { nameIsClean } from './clients.ts';
+import { enter } from './identity.ts';
 import { SavedArguments } from './saved.ts';
 
 const MINUS = 45;
@@ -56,7 +57,7 @@ export function hello(client: Client, command: Command, f: Frame): boolean {
       session.authenticated = true;
     }
     if (name !== undefined) session.name = name;
-    client.enter(resp, session.username, session.password);
+    enter(client, resp, session.username, session.password);
     return greeting(client);
   });
 }
@@ -83,7 +84,7 @@ async function logIn(client: Client, username: Buffer | undefined, password: Buf
   const reply = await tryOnce(client, username ? ['AUTH', username, password] : ['AUTH', password]);
   if (reply[0] === MINUS) return reply;
   session.authenticated = true;
-  client.enter(session.resp, username?.toString('latin1') ?? '', password.toString('latin1'));
+  enter(client, session.resp, username?.toString('latin1') ?? '', password.toString('latin1'));
   return OK;
 }
 

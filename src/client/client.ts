@@ -1,38 +1,27 @@
-// One downstream connection: reads, frames, dispatches, and writes replies in order. Hot.
+// One downstream connection: reads, frames, dispatches, and ends. Hot.
 //
-//   socket --chunk--> frame --> execute --> Request, Gathered --> cluster ... --> answer --> Replies --> Outbox
+//   socket --chunk--> Reader --frame--> execute --> one slot: a Request    (conversation.ts: what becomes of it)
+//                                               '-> all else: routes.ts
 //
 // A client holds no buffer while it is idle: ten thousand of them cost a few kilobytes each.
 
 import type { Socket } from 'node:net';
-import type { Call } from '../cluster/call.ts';
-import type { Cluster } from '../cluster/cluster.ts';
-import type { Lane } from '../cluster/lanes.ts';
 import type { Node } from '../cluster/node.ts';
-import { elapsed, type Flushable } from '../cluster/turn.ts';
+import type { Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE, SCRIPT } from '../command/command.ts';
 import { dispatch, severalKeys, singleKey } from '../dispatch.ts';
 import type { Batch, Subscriber } from '../pubsub/audience.ts';
-import type { Area } from '../resp/copy.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
-import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
 import { TOTAL } from '../telemetry/counters.ts';
-import { ServerError } from './asker.ts';
 import { Checkpoint } from './checkpoint.ts';
-import type { Blocked, Connection, Context, Repertoire } from './context.ts';
-import { Order } from './order.ts';
-import { Outbox } from './outbox.ts';
+import type { Blocked, Connection, Context } from './context.ts';
+import { Conversation, OUTPUT_PAUSE } from './conversation.ts';
 import { Reader, type Sink } from './reader.ts';
-import { type Piece, type Place, Replies } from './replies.ts';
-import { onlyReads, Request, Spoken } from './request.ts';
-import { Session } from './session.ts';
-import { Spool } from './spool.ts';
+import { onlyReads, Request } from './request.ts';
+import { laneOf, Session } from './session.ts';
 import type { Transaction } from './transaction.ts';
-
-/** Unread output above which a client is not read from. */
-const OUTPUT_PAUSE = 1048576;
-const MINUS = 45;
+import { UnreadLimit } from './unread.ts';
 
 /** What is done with a command that is not simply sent to one slot: see routes.ts. */
 export interface Routes {
@@ -42,14 +31,8 @@ export interface Routes {
   queue(client: Client, transaction: Transaction, command: Command, f: Frame): boolean;
 }
 
-export class Client implements Sink, Connection, Flushable, Subscriber {
-  readonly context: Context;
-  readonly cluster: Cluster;
+export class Client extends Conversation implements Sink, Connection, Flushable, Subscriber {
   readonly session: Session;
-  replies: Replies;
-  /** Those that its socket gets; `replies` are others while a command executes some for itself. */
-  private readonly own: Replies;
-  closed = false;
   /** Nothing more is read; close when all replies are out. */
   private ending = false;
   /** The client has said all it will. */
@@ -58,43 +41,24 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
   private readonly routes: Routes;
   private readonly woken = () => this.wake();
   private readonly socket: Socket;
-  private readonly outbox: Outbox;
 
   private readonly reader: Reader;
-  private readonly order: Order;
   private dirty = false;
-  /** Commands that are being worked out, one inside the other. */
-  private working = 0;
-  /** Asked at the end of each turn in which something was answered while a command is worked out. */
-  private onProgress: (() => void) | undefined = undefined;
   /** The command that is being worked out blocks. */
   blocked: Blocked | undefined = undefined;
-  /** Where it has written, for WAIT: a bit for each 512 slots. */
-  wrote = 0;
-  private congested = false;
-  /** Since when too much is unread for a while, in the turn's milliseconds; 0: it is not. */
-  private softSince = 0;
+  private readonly limit: UnreadLimit;
   /** Has given its lane back. */
   private left = false;
 
   constructor(context: Context, socket: Socket, routes: Routes) {
-    this.context = context;
+    super(context, socket);
     this.routes = routes;
-    this.cluster = context.cluster;
     this.socket = socket;
-    this.outbox = new Outbox(socket, context.turn, context.counters.totals);
-    this.replies = this.own = new Replies(this.outbox);
-    this.order = new Order(this.cluster, this.replies);
+    this.limit = new UnreadLimit(context.config);
     this.reader = new Reader(this, socket);
     const { username, password } = context.user;
     const id = context.nextId();
-    const lane = this.cluster.enterLane({
-      resp: 2,
-      username,
-      password,
-      readOnly: false,
-      copy: this.copy(id),
-    });
+    const lane = this.cluster.enterLane(laneOf(this.cluster, { id, resp: 2, username, password }));
     this.session = new Session(id, socket, lane, context.openToAll, context.turn.now);
     this.session.username = username;
     this.session.password = password;
@@ -102,14 +66,6 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     socket.on('end', () => this.finish());
     socket.on('error', () => this.close());
     socket.on('close', () => this.close());
-  }
-
-  get lane(): Lane {
-    return this.session.lane;
-  }
-
-  get repertoire(): Repertoire {
-    return this.context.repertoire;
   }
 
   // ---- what comes in
@@ -123,9 +79,8 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     this.reader.read(chunk, length);
   }
 
-  /** A command is being worked out that nothing may overtake. */
-  get busy(): boolean {
-    return this.working > 0;
+  protected get stalled(): boolean {
+    return this.reader.stalled;
   }
 
   get deaf(): boolean {
@@ -233,11 +188,6 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     return false;
   }
 
-  /** True while a command for `slot` (or EVERY_SLOT) could overtake one that is under way. */
-  mustWait(slot: number, reads: boolean): boolean {
-    return this.order.mustWait(slot, reads);
-  }
-
   /** For CLIENT LIST. */
   get fd(): number {
     return (this.socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
@@ -247,141 +197,9 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     return this.reader.input.length;
   }
 
-  get pending(): number {
-    return this.replies.count;
-  }
-
-  get outputBytes(): number {
-    return this.replies.heldBytes + this.outbox.backlog;
-  }
-
   /** It says nothing more: a command that blocks would be answered to nobody. */
   get leaving(): boolean {
     return this.said || this.ending || this.closed;
-  }
-
-  /** True when nothing of this client is under way. */
-  get settled(): boolean {
-    return this.order.inFlight === 0;
-  }
-
-  /** Answers a command with what the proxy itself says. Always true: the command is done. */
-  say(command: Command | undefined, reply: Buffer): true {
-    const { replies } = this;
-    if (command !== undefined) this.count(command, this.context.turn.micros, reply[0]!);
-    if (replies.front === undefined) {
-      replies.say(reply);
-      if (this.outbox.backlog > OUTPUT_PAUSE) this.congested = true;
-    } else {
-      const place = new Spoken();
-      replies.push(place);
-      replies.answer(place, reply, 0, reply.length);
-    }
-    this.touch();
-    return true;
-  }
-
-  /** As `say`, for what the proxy refuses by itself. */
-  refuse(command: Command | undefined, reply: Buffer): true {
-    this.context.counters.totals[TOTAL.rejected]! += 1;
-    const { session } = this;
-    session.transaction?.spoil();
-    if (command?.name !== 'exec') return this.say(command, reply);
-    // A refused EXEC is the end of its transaction (server.c rejectCommand).
-    session.endTransaction();
-    return this.say(command, errors.execAbortBecause(reply.toString('latin1', 1, reply.length - 2)));
-  }
-
-  /** Works a reply out, while nothing else of this client is under way. False: not yet. */
-  workOut(command: Command, work: () => Promise<Buffer>): boolean {
-    if (this.order.inFlight > 0 || this.replies.count > 0) return false;
-    const place = new Spoken();
-    const since = this.context.turn.micros;
-    this.replies.push(place);
-    this.working++;
-    const done = (reply: Buffer) => {
-      this.working--;
-      this.answer(place, command, since, reply, 0, reply.length);
-    };
-    work().then(done, (error: Error) => {
-      if (error instanceof ServerError) return done(errors.asServerSaid(error.message));
-      this.context.log.error(
-        { command: command.name, error: error.stack },
-        'a command failed inside the proxy',
-      );
-      done(Buffer.from(`-ERR slotless: ${error.message.replace(/[\r\n]+/g, ' ')}\r\n`));
-    });
-    return true;
-  }
-
-  /**
-   * Has commands executed whose replies are not sent: a promise of the replies. For a command that is worked out.
-   * @param begin executes them; false when it must be called again, since not all could be executed
-   */
-  async aside(begin: () => boolean): Promise<Buffer> {
-    const { replies } = this;
-    const spool = new Spool();
-    this.useReplies(new Replies(spool));
-    try {
-      let begun = false;
-      await new Promise<void>((resolve) => {
-        this.onProgress = () => {
-          begun ||= begin();
-          if (begun && this.replies.front === undefined) resolve();
-        };
-        this.onProgress();
-      });
-      return spool.bytes();
-    } finally {
-      this.onProgress = undefined;
-      this.useReplies(replies);
-    }
-  }
-
-  private useReplies(replies: Replies): void {
-    this.replies = this.order.replies = replies;
-  }
-
-  /** From now on commands run as this user, in this protocol. Nothing is under way. */
-  enter(resp: 2 | 3, username: string, password: string): void {
-    // Gone while its login was under way: its lane has been left.
-    if (this.closed) return;
-    const { session, cluster } = this;
-    const old = session.lane;
-    session.resp = resp;
-    session.subscribed?.turnTo(resp);
-    session.username = username;
-    session.password = password;
-    session.lane = cluster.enterLane({
-      resp,
-      username,
-      password,
-      readOnly: false,
-      copy: this.copy(session.id),
-      db: session.db,
-      noTouch: session.noTouch,
-    });
-    cluster.leaveLane(old);
-  }
-
-  /** RESET: as the connection was when it was accepted. Nothing is under way. */
-  resetSession(): void {
-    const { session, context } = this;
-    session.name = '';
-    session.readOnly = false;
-    session.endTransaction();
-    session.noTouch = false;
-    // Servers that know NO-TOUCH forget both.
-    if (context.table.byName('client|no-touch') !== undefined) session.noEvict = false;
-    session.db = 0;
-    if (session.replyOff) this.replies.mute(false);
-    session.replyOff = false;
-    context.attention.leave(this);
-    context.tracking.leave(this);
-    this.unsubscribe();
-    this.look();
-    session.authenticated = context.openToAll;
-    this.enter(2, context.user.username, context.user.password);
   }
 
   // ---- what goes out
@@ -429,77 +247,6 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     this.own.midway = true;
   }
 
-  answer(place: Place, command: Command, since: number, bytes: Buffer, from: number, to: number): void {
-    if (this.closed) return;
-    this.count(command, since, bytes[from]!);
-    this.replies.answer(place, bytes, from, to);
-    this.touch();
-  }
-
-  answerJoined(command: Command, since: number, head: Area, pieces: readonly Piece[]): void {
-    this.count(command, since, 0);
-    this.replies.answerJoined(head, pieces);
-    this.touch();
-  }
-
-  answerPiece(
-    place: Place,
-    command: Command,
-    since: number,
-    bytes: Buffer,
-    from: number,
-    to: number,
-    last: boolean,
-  ): void {
-    if (this.closed) return;
-    if (last) this.count(command, since, 0);
-    this.replies.answerPiece(place, bytes, from, to, last);
-    this.touch();
-  }
-
-  gathering(bytes: number): void {
-    this.replies.heldBytes += bytes;
-    this.touch();
-  }
-
-  touchesAll(change: 1 | -1): void {
-    this.order.touchesAll(change);
-  }
-
-  private count(command: Command, since: number, first: number): void {
-    const { counters, turn } = this.context;
-    const { id } = command;
-    const micros = elapsed(since, turn.micros);
-    counters.calls[id]! += 1;
-    counters.micros[id]! += micros;
-    counters.histogram[id * BUCKETS + bucketOf(micros)]! += 1;
-    if (first === MINUS) counters.errors[id]! += 1;
-  }
-
-  callStarted(call: Call): void {
-    this.order.started(call);
-  }
-
-  callLoose(call: Call): void {
-    this.order.loosened(call);
-    if (this.reader.stalled) this.touch();
-  }
-
-  callHeld(call: Call, change: 1 | -1): void {
-    this.order.held(call, change);
-  }
-
-  writesBehind(call: Call): boolean {
-    return this.order.writesBehind(call);
-  }
-
-  callSettled(call: Call): void {
-    this.order.settled(call);
-    if (!call.reads) this.wrote |= 1 << (call.slot >>> 9);
-    if (this.closed && this.order.inFlight === 0) this.leaveLane();
-    if (this.reader.stalled) this.touch();
-  }
-
   /** Something that the client may have waited for has happened. */
   wake(): void {
     if (this.closed) return;
@@ -507,7 +254,7 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     this.touch();
   }
 
-  private touch(): void {
+  protected touch(): void {
     if (this.dirty) return;
     this.dirty = true;
     this.context.turn.markClient(this);
@@ -519,7 +266,9 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     this.outbox.flush();
     const unread = this.socket.writableLength;
     if (unread > 0 || this.replies.heldBytes > 0) {
-      const limit = this.exceeded(unread + this.replies.heldBytes);
+      const { session, context } = this;
+      const bytes = unread + this.replies.heldBytes;
+      const limit = this.limit.passed(bytes, session.subscribed !== undefined, context.turn.now);
       if (limit !== undefined) return this.dropSlow(unread, limit);
       this.congested = unread > OUTPUT_PAUSE;
     }
@@ -532,19 +281,6 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     const over = (this.ending || this.said) && idle;
     // Dirty again: what it was just answered goes out in the next turn, and then it is closed.
     if (over && !this.dirty) this.socket.destroySoon();
-  }
-
-  /** The limit that is passed with so many bytes unread. */
-  private exceeded(unread: number): string | undefined {
-    const { clientOutputLimit, pubsub } = this.context.config;
-    const { session, context } = this;
-    if (session.subscribed === undefined) return unread > clientOutputLimit ? 'clientOutputLimit' : undefined;
-    const { hard, soft, softFor } = pubsub.outputLimit;
-    if (hard > 0 && unread > hard) return 'pubsub.outputLimit, hard';
-    if (soft === 0 || unread <= soft) this.softSince = 0;
-    else if (this.softSince === 0) this.softSince = context.turn.now;
-    else if (context.turn.now - this.softSince > softFor) return 'pubsub.outputLimit, soft';
-    return undefined;
   }
 
   private dropSlow(unread: number, limit: string): void {
@@ -583,6 +319,7 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     if (reason !== undefined)
       this.context.log.warn({ client: this.session.address, reason }, 'a client was disconnected');
     this.replies.clear();
+    this.own.clear();
     this.session.watch?.abandon();
     this.reader.stop(true);
     this.blocked?.leave();
@@ -597,12 +334,7 @@ export class Client implements Sink, Connection, Flushable, Subscriber {
     this.socket.destroy();
   }
 
-  /** Which of a node's equal links. */
-  private copy(id: number): number {
-    return id % this.cluster.options.links;
-  }
-
-  private leaveLane(): void {
+  protected leaveLane(): void {
     if (this.left) return;
     this.left = true;
     this.cluster.leaveLane(this.session.lane);

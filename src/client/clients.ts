@@ -10,6 +10,7 @@ import { Asker } from './asker.ts';
 import type { Client } from './client.ts';
 import type { ClientFilter, Connection } from './context.ts';
 import type { Handler } from './handler.ts';
+import { enter } from './identity.ts';
 import { denial } from './rights.ts';
 import { parseReply, SavedArguments } from './saved.ts';
 import type { Session } from './session.ts';
@@ -68,7 +69,7 @@ function noTouch(client: Client, command: Command, f: Frame): boolean {
     const denied = await denial(client, args);
     if (denied !== undefined) return denied;
     session.noTouch = on;
-    client.enter(session.resp, session.username, session.password);
+    enter(client, session.resp, session.username, session.password);
     return OK;
   });
 }

@@ -12,6 +12,7 @@ import type { Client } from './client.ts';
 import { CLIENT_COMMANDS } from './clients.ts';
 import { FUNCTION_COMMANDS } from './functions.ts';
 import type { Handler } from './handler.ts';
+import { reset } from './identity.ts';
 import { MINDED_COMMANDS } from './minded.ts';
 import { TRANSACTION_COMMANDS } from './multi.ts';
 import { PUBSUB_COMMANDS } from './pubsub.ts';
@@ -39,7 +40,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   reset: (client, command) => {
     if (!client.settled) return false;
-    client.resetSession();
+    reset(client);
     return client.say(command, RESET);
   },
   hello,

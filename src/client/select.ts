@@ -10,6 +10,7 @@ import type { Frame } from '../resp/request.ts';
 import { command as encode, OK } from '../resp/write.ts';
 import { askOnce } from './asker.ts';
 import type { Client } from './client.ts';
+import { enter } from './identity.ts';
 
 const MINUS = 45;
 /** Databases that a lone server has by default. */
@@ -27,7 +28,7 @@ export function select(client: Client, command: Command, f: Frame): boolean {
     const reply = index === 0 ? OK : await tryIt(client, index);
     if (reply[0] !== MINUS) {
       session.db = index;
-      client.enter(session.resp, session.username, session.password);
+      enter(client, session.resp, session.username, session.password);
     }
     return reply;
   });

@@ -1,7 +1,8 @@
 // What the server would remember of a connection, and the proxy remembers in its place.
 
 import type { Socket } from 'node:net';
-import type { Lane } from '../cluster/lanes.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { Lane, LaneKey } from '../cluster/lanes.ts';
 import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Command } from '../command/command.ts';
@@ -131,4 +132,13 @@ export class Session {
 function addressText(address: string | undefined, port: number | undefined): string {
   if (address === undefined) return '/unix:0';
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** What its links are chosen by. */
+export function laneOf(
+  cluster: Cluster,
+  one: Pick<Session, 'id' | 'resp' | 'username' | 'password'> & Partial<Pick<Session, 'db' | 'noTouch'>>,
+): LaneKey {
+  const { id, resp, username, password, db = 0, noTouch = false } = one;
+  return { resp, username, password, readOnly: false, copy: id % cluster.options.links, db, noTouch };
 }
