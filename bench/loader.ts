@@ -7,12 +7,12 @@
 // counted from the time a pipeline was due, so a stall is charged to all that had to wait for it (no coordinated
 // omission). The open loop polls instead of sleeping, since a timer of 1 ms is coarser than the latencies: it
 // takes a processor for itself.
-// The endpoint's CPU is read here, at the very start and end of the measured span, not around the process.
+// PUBLISH has its own loops: see fanout.ts.
 
-import { cpuSeconds, residentBytes } from './account.ts';
 import { Connection, IN_FLIGHT, type Observer } from './connection.ts';
-import { Histogram } from './histogram.ts';
+import { FanOut } from './fanout.ts';
 import { idle } from './idle.ts';
+import { Meter, type Sample } from './meter.ts';
 import { type Pipeline, pipelines, population, WORKLOADS, type Workload } from './workloads.ts';
 
 /** What to do, given as JSON in the first argument. */
@@ -30,39 +30,22 @@ export interface Job {
   readonly seconds: number;
   /** Ends the measuring after so many commands instead; 0: by time. */
   readonly requests: number;
-  /** Commands per second of the open loop; 0: closed loop. */
+  /** Commands (messages published) per second of the open loop; 0: closed loop. */
   readonly rate: number;
-}
-
-/** What was seen of one endpoint in one round. A figure that can't be known is null in JSON and NaN here. */
-export interface Sample {
-  /** Microseconds of CPU that the endpoint spent per command. */
-  readonly cpu: number;
-  readonly perSecond: number;
-  /** Milliseconds. */
-  readonly p50: number;
-  readonly p99: number;
-  readonly p999: number;
-  /** Bytes resident at the end. */
-  readonly rss: number;
-  /** Share of one processor that the endpoint used: CPU seconds per second. */
-  readonly busy: number;
 }
 
 class Load implements Observer {
   readonly #job: Job;
   readonly #workload: Workload;
   readonly #connections: Connection[] = [];
-  readonly #latency = new Histogram();
+  readonly #meter: Meter;
   readonly #end: (result: Sample | Error) => void;
-  #commands = 0;
-  #startedAt = Number.POSITIVE_INFINITY;
-  #cpuAtStart = 0;
   #ending = false;
 
   constructor(job: Job, workload: Workload, end: (result: Sample | Error) => void) {
     this.#job = job;
     this.#workload = workload;
+    this.#meter = new Meter(job.pid);
     this.#end = end;
   }
 
@@ -79,13 +62,10 @@ class Load implements Observer {
 
   answered(connection: Connection, commands: number, due: number): void {
     const now = performance.now();
-    if (due >= this.#startedAt) {
-      this.#latency.add(now - due, commands);
-      this.#commands += commands;
-    }
+    this.#meter.add(due, now, commands);
     if (this.#ending) this.#finishWhenDrained(now);
     else if (this.#job.rate === 0) connection.send(now);
-    if (this.#commands >= this.#job.requests && this.#job.requests > 0) this.#stop();
+    if (this.#meter.count >= this.#job.requests && this.#job.requests > 0) this.#stop();
   }
 
   failed(error: Error): void {
@@ -109,8 +89,7 @@ class Load implements Observer {
   }
 
   #start(): void {
-    this.#cpuAtStart = cpuSeconds(this.#job.pid);
-    this.#startedAt = performance.now();
+    this.#meter.start();
     if (this.#job.requests === 0) setTimeout(() => this.#stop(), this.#job.seconds * 1000);
   }
 
@@ -123,22 +102,9 @@ class Load implements Observer {
   /** A closed loop leaves out what is in flight at the end, as at the start; an open loop owes an account of all. */
   #finishWhenDrained(now: number): void {
     if (this.#job.rate > 0 && this.#connections.some((connection) => connection.pending > 0)) return;
-    const cpu = cpuSeconds(this.#job.pid) - this.#cpuAtStart;
+    const sample = this.#meter.sample(now);
     for (const connection of this.#connections) connection.close();
-    if (this.#commands === 0) {
-      this.#end(new Error('no command was answered'));
-      return;
-    }
-    const seconds = (now - this.#startedAt) / 1000;
-    this.#end({
-      cpu: (cpu * 1e6) / this.#commands,
-      perSecond: this.#commands / seconds,
-      p50: this.#latency.quantile(0.5),
-      p99: this.#latency.quantile(0.99),
-      p999: this.#latency.quantile(0.999),
-      rss: residentBytes(this.#job.pid),
-      busy: cpu / seconds,
-    });
+    this.#end(sample);
   }
 }
 
@@ -170,7 +136,8 @@ async function perform(job: Job): Promise<Sample | object> {
   }
   return new Promise((resolve, reject) => {
     const end = (result: Sample | Error) => (result instanceof Error ? reject(result) : resolve(result));
-    new Load(job, workload, end).run();
+    const load = workload.command === 'PUBLISH' ? FanOut : Load;
+    new load(job, workload, end).run();
   });
 }
 

@@ -11,7 +11,8 @@ import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { adopt, end } from '../test/support/reaper.ts';
 import { cpuSeconds, residentBytes } from './account.ts';
-import type { Job, Sample } from './loader.ts';
+import type { Job } from './loader.ts';
+import type { Sample } from './meter.ts';
 import { keyName, MGET_KEYS, type Workload } from './workloads.ts';
 
 /** An address to put load on, and the process behind it (0: not known, so no CPU and no memory). */
@@ -82,6 +83,7 @@ export async function benchmarkRound(
     cpu: (cpu * 1e6) / requests,
     rss: residentBytes(endpoint.pid),
     busy: (cpu / requests) * seen.perSecond,
+    loader: Number.NaN,
   };
 }
 
@@ -145,6 +147,7 @@ function benchmarkArguments(endpoint: Endpoint, workload: Workload, requests: nu
     SET: ['SET', key, value],
     MGET: ['MGET', ...Array.from({ length: MGET_KEYS }, () => key)],
     MULTI: undefined,
+    PUBLISH: undefined,
   };
   const asked = commands[workload.command];
   if (asked === undefined) throw new Error(`redis-benchmark sends no ${workload.command}`);
@@ -160,7 +163,7 @@ function benchmarkArguments(endpoint: Endpoint, workload: Workload, requests: nu
 }
 
 /** Reads redis-benchmark's report. Source: show_latency_report in redis-benchmark.c. */
-function readBenchmark(report: string): Omit<Sample, 'cpu' | 'rss' | 'busy'> {
+function readBenchmark(report: string): Omit<Sample, 'cpu' | 'rss' | 'busy' | 'loader'> {
   const perSecond = /throughput summary: ([\d.]+) requests per second/.exec(report)?.[1];
   const summary = /latency summary \(msec\):\s+avg[^\n]*\n\s+([\d. ]+)/.exec(report)?.[1];
   if (perSecond === undefined || summary === undefined) {

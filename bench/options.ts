@@ -17,9 +17,10 @@ export const HELP = `npm run bench -- [flags]
   --rounds N                       alternating rounds, A B C, A B C, ... (5)
   --seconds N                      length of a round (2); --requests N: its number of commands instead
   --warm N                         seconds of load before each round that are not measured (0.5)
-  --rate N                         open loop: N commands per second, latency from the time they were due
+  --rate N                         open loop: N commands (of PUBLISH: messages) per second, latency from the time
+                                   they were due
   --loader own|redis-benchmark     (own)
-  --baseline NAME                  the endpoint that ratios are to (predixy, else haproxy, where there is one)
+  --baseline NAME                  the endpoint that ratios are to (predixy, else haproxy; of PUBLISH: bare)
   --idle N                         instead of the workloads: memory per client with N idle clients
   --json FILE                      also writes all figures of all rounds
 `;

@@ -4,7 +4,7 @@
 // machine does changes from minute to minute and hits both sides of one round alike. The lowest and highest
 // round are shown, so that a lucky median can be seen for what it is.
 
-import type { Sample } from './loader.ts';
+import type { Sample } from './meter.ts';
 
 /** All rounds of one endpoint under one workload. */
 export interface Series {
@@ -27,6 +27,10 @@ export interface Summary extends Series {
   /** CPU per command by that of the baseline; absent for the baseline, and where either is not known. */
   readonly ratio?: Ratio;
 }
+
+/** What is counted. */
+export type Unit = 'command' | 'delivery';
+const PER_SECOND = { command: 'commands/s', delivery: 'deliveries/s' } as const;
 
 /** The middle value; the mean of the two middle ones for an even number; NaN for none. */
 export function median(values: readonly number[]): number {
@@ -51,6 +55,7 @@ export function summarize(all: readonly Series[], baseline: string): Summary[] {
         p999: figure('p999'),
         rss: figure('rss'),
         busy: figure('busy'),
+        loader: figure('loader'),
       },
     };
     const ratio = base === undefined || base === series ? undefined : ratioOf(series, base);
@@ -72,10 +77,20 @@ function ratioOf(series: Series, base: Series): Ratio | undefined {
   };
 }
 
-/** The table of one workload. */
-export function table(title: string, summaries: readonly Summary[]): string {
+/** The table of one workload, whose figures are per `unit`. */
+export function table(title: string, summaries: readonly Summary[], unit: Unit): string {
   const to = summaries.find(({ ratio }) => ratio !== undefined)?.ratio?.to;
-  const head = ['endpoint', 'µs CPU/command', 'commands/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'MiB', 'busy'];
+  const head = [
+    'endpoint',
+    `µs CPU/${unit}`,
+    PER_SECOND[unit],
+    'p50 ms',
+    'p99 ms',
+    'p99.9 ms',
+    'MiB',
+    'busy',
+    'loader',
+  ];
   if (to !== undefined) head.push(`CPU : ${to} (min .. max)`);
   const rows = summaries.map(({ name, median: m, ratio }) => {
     const row = [
@@ -86,7 +101,8 @@ export function table(title: string, summaries: readonly Summary[]): string {
       digits(m.p99, 3),
       digits(m.p999, 3),
       digits(m.rss / 2 ** 20, 1),
-      `${digits(m.busy * 100, 0)} %`,
+      percent(m.busy),
+      percent(m.loader),
     ];
     if (to === undefined) return row;
     const range = ratio && `${digits(ratio.median, 2)} (${digits(ratio.min, 2)} .. ${digits(ratio.max, 2)})`;
@@ -110,6 +126,10 @@ export function align(rows: readonly (readonly string[])[]): string {
       )
       .join('  ');
   return rows.map((row) => `  ${line(row)}`).join('\n');
+}
+
+function percent(share: number): string {
+  return `${digits(share * 100, 0)} %`;
 }
 
 export function digits(value: number, decimals: number): string {

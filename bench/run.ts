@@ -9,8 +9,8 @@ import { cpus, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findServer } from '../test/support/servers.ts';
 import { residentBytes } from './account.ts';
-import type { Sample } from './loader.ts';
 import { benchmarkRound, type Endpoint, ownRound, populate, withIdleClients } from './loads.ts';
+import type { Sample } from './meter.ts';
 import { HELP, type Options, readOptions } from './options.ts';
 import { align, digits, type Series, type Summary, summarize, table } from './report.ts';
 import { openStand } from './stand.ts';
@@ -53,14 +53,15 @@ async function measure(options: Options, endpoints: readonly Endpoint[]): Promis
     await save(options, { machine, options, endpoints, idle });
     return;
   }
-  const baseline = baselineOf(options, endpoints);
-  const results: { workload: string; summaries: Summary[] }[] = [];
+  const results: { workload: string; baseline: string; summaries: Summary[] }[] = [];
   for (const workload of options.workloads) {
+    const baseline = baselineOf(options, endpoints, workload);
     const summaries = summarize(await compare(options, endpoints, workload), baseline);
-    console.log(table(titleOf(options, workload), summaries));
-    results.push({ workload: workload.name, summaries });
+    const unit = workload.command === 'PUBLISH' ? 'delivery' : 'command';
+    console.log(table(titleOf(options, workload), summaries, unit));
+    results.push({ workload: workload.name, baseline, summaries });
   }
-  await save(options, { machine, options, endpoints, baseline, results });
+  await save(options, { machine, options, endpoints, results });
 }
 
 /** All rounds of one workload. An endpoint that fails once has no further rounds. */
@@ -85,7 +86,8 @@ async function compare(
       process.exitCode = 1;
     }
   };
-  for (const series of all) await attempt(series, () => populate(series.endpoint, workload));
+  if (workload.command !== 'PUBLISH')
+    for (const series of all) await attempt(series, () => populate(series.endpoint, workload));
   for (let i = 1; i <= options.rounds; i++) {
     for (const series of all) {
       progress(`${workload.name}: round ${i} of ${options.rounds}, ${series.name}`);
@@ -150,8 +152,10 @@ async function settled(pid: number): Promise<number> {
   return last;
 }
 
-function baselineOf(options: Options, endpoints: readonly Endpoint[]): string {
-  const wanted = options.baseline === '' ? ['predixy', 'haproxy'] : [options.baseline];
+/** Proxies are held against a proxy; what is published against a lone server, which need not hear it first. */
+function baselineOf(options: Options, endpoints: readonly Endpoint[], workload: Workload): string {
+  const usual = workload.command === 'PUBLISH' ? ['bare'] : ['predixy', 'haproxy'];
+  const wanted = options.baseline === '' ? usual : [options.baseline];
   const found = wanted.find((name) => endpoints.some((endpoint) => endpoint.name === name));
   if (found === undefined && options.baseline !== '') {
     throw new Error(`--baseline: no endpoint is named ${options.baseline}`);
@@ -160,8 +164,10 @@ function baselineOf(options: Options, endpoints: readonly Endpoint[]): string {
 }
 
 function titleOf({ rounds, requests, seconds, rate, loader }: Options, workload: Workload): string {
-  const loop = rate > 0 ? `open loop at ${rate}/s` : 'closed loop';
-  const span = requests > 0 ? `${requests} commands` : `${seconds} s`;
+  const publishes = workload.command === 'PUBLISH';
+  const loop =
+    rate > 0 ? `open loop at ${rate}/s` : `closed loop${publishes ? ` of ${workload.pipeline}` : ''}`;
+  const span = requests > 0 ? `${requests} ${publishes ? 'deliveries' : 'commands'}` : `${seconds} s`;
   return (
     `${workload.title} (${workload.name}): ${workload.connections} connections, ${workload.size} bytes, ` +
     `${loop}, ${loader} loader, median of ${rounds} rounds of ${span}`

@@ -4,6 +4,7 @@
 // byte. The loader sends prebuilt requests and compares what comes back with prebuilt replies: this costs less
 // than parsing, and no wrong or misplaced reply can pass for a fast one.
 // Keys are drawn with a seeded generator: all endpoints get the same commands in the same order.
+// The same goes for what is published: see fanout.ts.
 
 import slotOf from 'cluster-key-slot';
 
@@ -11,18 +12,23 @@ export interface Workload {
   /** As given to --workload. */
   readonly name: string;
   readonly title: string;
+  /** Of PUBLISH: subscribers. */
   readonly connections: number;
-  /** Commands in one pipeline: they are sent together, and the next pipeline goes when all are answered. */
+  /**
+   * Commands in one pipeline: they are sent together, and the next pipeline goes when all are answered. Of PUBLISH:
+   * messages that not all have heard yet.
+   */
   readonly pipeline: number;
-  /** Bytes of a value. */
+  /** Bytes of a value or a message. */
   readonly size: number;
-  /** How many different keys there are. */
+  /** How many different keys, or channels, there are. */
   readonly keys: number;
-  /** MULTI: a transaction of three GETs of one key, counted as one command. */
-  readonly command: 'GET' | 'SET' | 'MGET' | 'MULTI';
+  /** MULTI: a transaction of three GETs of one key, counted as one command. PUBLISH: what counts is deliveries. */
+  readonly command: 'GET' | 'SET' | 'MGET' | 'MULTI' | 'PUBLISH';
 }
 
 const COMMON = { connections: 50, pipeline: 1, size: 32, keys: 1000 };
+const PUBLISH = { command: 'PUBLISH', pipeline: 16, size: 64, keys: 1 } as const;
 
 export const WORKLOADS: readonly Workload[] = [
   { ...COMMON, name: 'get-1', title: 'GET, pipeline 1', command: 'GET' },
@@ -34,6 +40,17 @@ export const WORKLOADS: readonly Workload[] = [
   { ...COMMON, name: 'get-500', title: 'GET, pipeline 1, 500 connections', command: 'GET', connections: 500 },
   { ...COMMON, name: 'get-5', title: 'GET, pipeline 5', command: 'GET', pipeline: 5 },
   { ...COMMON, name: 'multi-3', title: 'MULTI, three GETs, EXEC; per transaction', command: 'MULTI' },
+  { ...PUBLISH, name: 'publish-1', title: 'PUBLISH to 1 subscriber', connections: 1 },
+  { ...PUBLISH, name: 'publish-100', title: 'PUBLISH to 100 subscribers', connections: 100 },
+  { ...PUBLISH, name: 'publish-5000', title: 'PUBLISH to 5,000 subscribers', connections: 5000 },
+  {
+    ...PUBLISH,
+    name: 'publish-500x10',
+    title: 'PUBLISH to 500 channels of 10 subscribers',
+    connections: 5000,
+    keys: 500,
+    pipeline: 100,
+  },
 ];
 
 /** Keys of one MGET, each in a slot of its own. */
@@ -78,6 +95,48 @@ export function pipelines(workload: Workload): Pipeline[] {
   return Array.from({ length: VARIANTS }, () =>
     join(Array.from({ length: workload.pipeline }, () => one(workload, key))),
   );
+}
+
+/** All that is to be sent and to come when messages are published. Every one has the same length. */
+export interface FanOutBytes {
+  readonly channels: readonly { readonly subscribe: Buffer; readonly confirmation: Buffer }[];
+  /** How many different messages there are; the same number to each channel, to the channels in turn. */
+  readonly variants: number;
+  /** PUBLISH of each, behind each other. */
+  readonly requests: Buffer;
+  readonly requestLength: number;
+  /** By channel: what a subscriber hears, behind each other. */
+  readonly frames: readonly Buffer[];
+  readonly frameLength: number;
+}
+
+export function fanOutBytes(workload: Workload): FanOutBytes {
+  const { keys, size } = workload;
+  const names = Array.from({ length: keys }, (_, i) => `bench:channel:${String(i).padStart(6, '0')}`);
+  const variants = keys * Math.ceil((8 * VARIANTS) / keys);
+  const all = Array.from({ length: variants }, (_, k) => {
+    const message = Buffer.alloc(size, `${String(k).padStart(12, '0')}.`);
+    const channel = names[k % keys]!;
+    return { request: command('PUBLISH', channel, message), frame: command('message', channel, message) };
+  });
+  return {
+    channels: names.map((name) => ({
+      subscribe: command('SUBSCRIBE', name),
+      confirmation: Buffer.concat([
+        Buffer.from('*3\r\n'),
+        bulk(Buffer.from('subscribe')),
+        bulk(Buffer.from(name)),
+        Buffer.from(':1\r\n'),
+      ]),
+    })),
+    variants,
+    requests: Buffer.concat(all.map(({ request }) => request)),
+    requestLength: all[0]!.request.length,
+    frames: names.map((_, i) =>
+      Buffer.concat(all.filter((_, k) => k % keys === i).map(({ frame }) => frame)),
+    ),
+    frameLength: all[0]!.frame.length,
+  };
 }
 
 function one(workload: Workload, key: () => string): Pipeline {
