@@ -20,7 +20,7 @@ import { until } from '../test/support/wait.ts';
 import { type Endpoint, spawnWithFiles } from './loads.ts';
 import type { Options } from './options.ts';
 
-const HOST = '127.0.0.1';
+export const HOST = '127.0.0.1';
 const MAIN = join(import.meta.dirname, '../src/main.ts');
 
 export interface Stand {
@@ -82,7 +82,12 @@ interface Started {
   readonly child: ChildProcess | undefined;
 }
 
-async function startProxy(main: string, cluster: Cluster, settings: readonly string[]): Promise<Started> {
+/** Starts a build of the proxy with one worker, and waits until it is ready. */
+export async function startProxy(
+  main: string,
+  cluster: Cluster,
+  settings: readonly string[],
+): Promise<Started> {
   const port = await freePort();
   const seeds = cluster.nodes.map((node) => `${HOST}:${node.port}`).join(',');
   const own = ['--cluster', seeds, '--listen', `${HOST}:${port}`, '--admin', 'off', '--workers', '1'];

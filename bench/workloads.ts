@@ -45,6 +45,14 @@ export const WORKLOADS: readonly Workload[] = [
   { ...PUBLISH, name: 'publish-5000', title: 'PUBLISH to 5,000 subscribers', connections: 5000 },
   {
     ...PUBLISH,
+    name: 'publish-100x1',
+    title: 'PUBLISH to 100 channels of 1 subscriber',
+    connections: 100,
+    keys: 100,
+    pipeline: 100,
+  },
+  {
+    ...PUBLISH,
     name: 'publish-500x10',
     title: 'PUBLISH to 500 channels of 10 subscribers',
     connections: 5000,
