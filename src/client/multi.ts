@@ -34,7 +34,7 @@ export function queue(client: Client, transaction: Transaction, command: Command
   if (transaction.spoiled) return client.say(undefined, QUEUED);
   if (command.name === 'publish' && client.context.config.pubsub.mode === 'sharded') {
     const spublish = client.context.table.byName('spublish');
-    if (spublish !== undefined) return queue(client, transaction, spublish, sharded(client, f));
+    if (spublish !== undefined) return queue(client, transaction, spublish, sharded(f));
   }
   const where = placeOf(command, f);
   if (where === UNKNOWN)

@@ -13,8 +13,9 @@ import { CHANNEL, SHARD } from '../pubsub/names.ts';
 import type { PubSub } from '../pubsub/pubsub.ts';
 import { receiversBeside } from '../pubsub/receivers.ts';
 import type { Subscription } from '../pubsub/subscription.ts';
+import { areaOf, copyArea, copyBytes } from '../resp/copy.ts';
 import * as errors from '../resp/errors.ts';
-import { COMMAND, Frame, frame } from '../resp/request.ts';
+import { Frame } from '../resp/request.ts';
 import { integer } from '../resp/write.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Client } from './client.ts';
@@ -25,7 +26,13 @@ const CHANNEL_SLOTS = SLOTS;
 /** How long until a message that waits for its subscribers is looked at again, ms. */
 const AGAIN = 5;
 const COLON = 58;
-const SPUBLISH = Buffer.from('*3\r\n$8\r\nSPUBLISH\r\n');
+const SPUBLISH = areaOf(Buffer.from('*3\r\n$8\r\nSPUBLISH\r\n'));
+
+/** Where a PUBLISH becomes an SPUBLISH. */
+const SCRATCH_BYTES = 65536;
+const scratch = areaOf(Buffer.allocUnsafeSlow(SCRATCH_BYTES));
+const shardFrame = new Frame();
+shardFrame.argc = shardFrame.expected = 3;
 
 /** What a message is counted by. */
 interface Counting {
@@ -49,7 +56,7 @@ export function publish(client: Client, command: Command, f: Frame): boolean {
         command,
         errors.unsupported('publish', 'these servers have no shard channels, which pubsub.mode wants'),
       );
-    return publish(client, spublish, sharded(client, f));
+    return publish(client, spublish, sharded(f));
   }
   const { starts, ends } = f;
   const bytes = f.bytes as Buffer;
@@ -76,13 +83,24 @@ export function publish(client: Client, command: Command, f: Frame): boolean {
   return true;
 }
 
-/** A PUBLISH as the SPUBLISH of the same message. */
-export function sharded(client: Client, { bytes, ends, to }: Frame): Frame {
-  const f = new Frame();
+/** A PUBLISH as the SPUBLISH of the same message. It is valid until the next one is made. */
+export function sharded({ bytes, starts, ends, to }: Frame): Frame {
   // Behind the name and its line end: the arguments with their heads.
-  const whole = Buffer.concat([SPUBLISH, bytes.subarray(ends[0]! + 2, to)]);
-  if (frame(f, whole, whole.length, client.context.config.limits, true) !== COMMAND)
-    throw new Error('a framed PUBLISH is none');
+  const rest = ends[0]! + 2;
+  const shift = SPUBLISH.bytes.length - rest;
+  const length = to + shift;
+  const area = length <= SCRATCH_BYTES ? scratch : areaOf(Buffer.allocUnsafeSlow(length));
+  copyArea(SPUBLISH, 0, SPUBLISH.bytes.length, area, 0);
+  copyBytes(bytes as Buffer, rest, to, area, SPUBLISH.bytes.length);
+  const f = shardFrame;
+  f.bytes = area.bytes;
+  f.to = f.consumed = length;
+  f.starts[0] = SPUBLISH.bytes.length - 'SPUBLISH\r\n'.length;
+  f.ends[0] = SPUBLISH.bytes.length - 2;
+  for (let i = 1; i < f.argc; i++) {
+    f.starts[i] = starts[i]! + shift;
+    f.ends[i] = ends[i]! + shift;
+  }
   return f;
 }
 

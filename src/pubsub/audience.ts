@@ -11,7 +11,7 @@
 // Nothing is sent from here: `attach` marks a client for the end of the turn, and the batch behind it.
 
 import type { Flushable } from '../cluster/turn.ts';
-import { type Area, copyBytes, viewOf } from '../resp/copy.ts';
+import { type Area, areaOf, copyArea, copyBytes } from '../resp/copy.ts';
 
 /** A client that can be subscribed. */
 export interface Subscriber {
@@ -33,7 +33,7 @@ export interface TurnEnd {
 
 const BATCH_BYTES = 65536;
 const POOLED = 64;
-const pool: Buffer[] = [];
+const pool: Area[] = [];
 
 export class Batch implements Area, Flushable {
   readonly bytes: Buffer;
@@ -43,18 +43,20 @@ export class Batch implements Area, Flushable {
   readonly strays: Subscriber[] = [];
   /** A socket still reads from it. */
   kept = false;
+  private readonly area: Area;
   private readonly audience: Audience;
 
-  constructor(bytes: Buffer, audience: Audience) {
-    this.bytes = bytes;
-    this.view = viewOf(bytes);
+  constructor(area: Area, audience: Audience) {
+    this.area = area;
+    this.bytes = area.bytes;
+    this.view = area.view;
     this.audience = audience;
   }
 
   /** All that were attached have been flushed. */
   flush(): void {
     this.audience.ended(this);
-    if (!this.kept && this.bytes.length === BATCH_BYTES && pool.length < POOLED) pool.push(this.bytes);
+    if (!this.kept && this.bytes.length === BATCH_BYTES && pool.length < POOLED) pool.push(this.area);
   }
 }
 
@@ -85,13 +87,14 @@ export class Audience {
   }
 
   /** Tells all members: `head`, and behind it `bytes[from..to)`. */
-  tell(head: Buffer, bytes: Buffer, from: number, to: number): void {
-    const length = head.length + to - from;
+  tell(head: Area, bytes: Buffer, from: number, to: number): void {
+    const before = head.bytes.length;
+    const length = before + to - from;
     let { batch } = this;
     if (batch === undefined || batch.used + length > batch.bytes.length) batch = this.open(length);
     const at = batch.used;
-    copyBytes(head, 0, head.length, batch, at);
-    copyBytes(bytes, from, to, batch, at + head.length);
+    copyArea(head, 0, before, batch, at);
+    copyBytes(bytes, from, to, batch, at + before);
     batch.used += length;
     const { strays } = batch;
     for (let i = 0; i < strays.length; i++) strays[i]!.hear(batch, at, at + length);
@@ -105,8 +108,9 @@ export class Audience {
   /** A batch with room for `length` bytes. The one before, if it is full, is written at once. */
   private open(length: number): Batch {
     if (this.batch !== undefined) for (const member of this.members) member.flush();
-    const bytes = length > BATCH_BYTES ? Buffer.allocUnsafeSlow(length) : pool.pop();
-    const batch = new Batch(bytes ?? Buffer.allocUnsafeSlow(BATCH_BYTES), this);
+    const used = length > BATCH_BYTES ? undefined : pool.pop();
+    const area = used ?? areaOf(Buffer.allocUnsafeSlow(Math.max(length, BATCH_BYTES)));
+    const batch = new Batch(area, this);
     this.batch = batch;
     for (const member of this.members) if (!member.attach(batch)) batch.strays.push(member);
     this.turn.markClient(batch);

@@ -3,16 +3,20 @@
 // It goes out as the node sent it, but for its first byte, which is another in RESP3. To clients of a plain channel
 // that is heard as a shard channel it is a plain one's message.
 
+import { type Area, areaOf } from '../resp/copy.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Audience } from './audience.ts';
 import { SHARD } from './names.ts';
 import type { Subscription } from './subscription.ts';
 
-const NOTHING = Buffer.alloc(0);
-const PUSH = Buffer.from('>');
+const NOTHING = areaOf(Buffer.alloc(0));
+const PUSH = areaOf(Buffer.from('>'));
 /** `*3\r\n$8\r\nsmessage\r\n`, and what stands in its place. */
 const SMESSAGE_BYTES = 18;
-const MESSAGE = [Buffer.from('*3\r\n$7\r\nmessage\r\n'), Buffer.from('>3\r\n$7\r\nmessage\r\n')] as const;
+const MESSAGE = [
+  areaOf(Buffer.from('*3\r\n$7\r\nmessage\r\n')),
+  areaOf(Buffer.from('>3\r\n$7\r\nmessage\r\n')),
+] as const;
 const EXPIRED = Buffer.from('expired');
 const COLON = 58;
 const LF = 10;
@@ -37,7 +41,7 @@ export function deliver(
 function tell(
   audience: Audience,
   totals: Float64Array,
-  head: Buffer,
+  head: Area,
   bytes: Buffer,
   from: number,
   to: number,

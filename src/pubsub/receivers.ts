@@ -24,5 +24,7 @@ export function receiversBeside(
 }
 
 function beside(roll: Roll, kind: Kind, key: string, node: string): number {
-  return roll.clients(kind, key) - roll.subscriptions(kind, key, node);
+  let count = 0;
+  for (const { clients, at } of roll.of(kind, key)) count += at.includes(node) ? clients - 1 : clients;
+  return count;
 }

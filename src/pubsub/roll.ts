@@ -34,6 +34,7 @@ export interface RollOptions {
 
 /** What is published on a shard channel waits so long for those who do not hear it yet, ms. */
 const DOUBT = 1000;
+const NOBODY: readonly Claim[] = [];
 
 export class Roll {
   /** Resolves when all other workers know what has been claimed so far; undefined where there are none. */
@@ -75,10 +76,10 @@ export class Roll {
     for (const claim of claims) this.write(worker, claim);
   }
 
-  /** All workers' claims on one name. */
-  *of(kind: Kind, key: string): Iterable<Claim> {
+  /** All workers' claims on one name, to be gone through once. */
+  of(kind: Kind, key: string): Iterable<Claim> {
     const claims: Map<number, Claim> | undefined = this.names[kind].get(key);
-    if (claims !== undefined) yield* claims.values();
+    return claims === undefined ? NOBODY : claims.values();
   }
 
   /** All names of a kind that any worker claims. */

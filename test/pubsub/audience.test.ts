@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Flushable } from '../../src/cluster/turn.ts';
 import { Audience, type Batch, type Subscriber } from '../../src/pubsub/audience.ts';
+import { areaOf } from '../../src/resp/copy.ts';
 
 /** A turn that ends when it is told to. */
 class Hand {
@@ -66,7 +67,7 @@ class Member implements Subscriber {
 }
 
 const tell = (audience: Audience, text: string) =>
-  audience.tell(Buffer.from('>'), Buffer.from(text), 0, text.length);
+  audience.tell(areaOf(Buffer.from('>')), Buffer.from(text), 0, text.length);
 
 test('all members are told all messages, in one piece at the end of the turn', () => {
   const hand = new Hand();
