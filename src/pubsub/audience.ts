@@ -31,9 +31,17 @@ export interface TurnEnd {
   markClient(one: Flushable): void;
 }
 
-const BATCH_BYTES = 65536;
-const POOLED = 64;
-const pool: Area[] = [];
+/**
+ * A batch is small, unless its audience had more to hear in its last turn: thousands of channels may have one each,
+ * and buffers that come and go cost more in collection than all that is written into them.
+ */
+const SMALL_BYTES = 4096;
+const LARGE_BYTES = 65536;
+/** 4 MiB of each, at the most. */
+const SMALL_POOLED = 1024;
+const LARGE_POOLED = 64;
+const small: Area[] = [];
+const large: Area[] = [];
 
 export class Batch implements Area, Flushable {
   readonly bytes: Buffer;
@@ -56,7 +64,10 @@ export class Batch implements Area, Flushable {
   /** All that were attached have been flushed. */
   flush(): void {
     this.audience.ended(this);
-    if (!this.kept && this.bytes.length === BATCH_BYTES && pool.length < POOLED) pool.push(this.area);
+    if (this.kept) return;
+    const { length } = this.bytes;
+    if (length === SMALL_BYTES && small.length < SMALL_POOLED) small.push(this.area);
+    else if (length === LARGE_BYTES && large.length < LARGE_POOLED) large.push(this.area);
   }
 }
 
@@ -64,6 +75,9 @@ export class Audience {
   readonly members = new Set<Subscriber>();
   private readonly turn: TurnEnd;
   private batch: Batch | undefined = undefined;
+  /** Bytes told in this turn, and whether they were many in the last. */
+  private told = 0;
+  private talkative = false;
 
   constructor(turn: TurnEnd) {
     this.turn = turn;
@@ -96,24 +110,33 @@ export class Audience {
     copyArea(head, 0, before, batch, at);
     copyBytes(bytes, from, to, batch, at + before);
     batch.used += length;
+    this.told += length;
     const { strays } = batch;
     for (let i = 0; i < strays.length; i++) strays[i]!.hear(batch, at, at + length);
   }
 
   /** The turn of a batch is over. */
   ended(batch: Batch): void {
-    if (this.batch === batch) this.batch = undefined;
+    if (this.batch !== batch) return;
+    this.batch = undefined;
+    this.talkative = this.told > SMALL_BYTES;
+    this.told = 0;
   }
 
   /** A batch with room for `length` bytes. The one before, if it is full, is written at once. */
   private open(length: number): Batch {
     if (this.batch !== undefined) for (const member of this.members) member.flush();
-    const used = length > BATCH_BYTES ? undefined : pool.pop();
-    const area = used ?? areaOf(Buffer.allocUnsafeSlow(Math.max(length, BATCH_BYTES)));
+    const area = areaFor(length, this.talkative || this.batch !== undefined);
     const batch = new Batch(area, this);
     this.batch = batch;
     for (const member of this.members) if (!member.attach(batch)) batch.strays.push(member);
     this.turn.markClient(batch);
     return batch;
   }
+}
+
+function areaFor(length: number, talkative: boolean): Area {
+  const wanted = talkative || length > SMALL_BYTES ? LARGE_BYTES : SMALL_BYTES;
+  const area = length > wanted ? undefined : (wanted === SMALL_BYTES ? small : large).pop();
+  return area ?? areaOf(Buffer.allocUnsafeSlow(Math.max(length, wanted)));
 }
