@@ -23,6 +23,8 @@ class Hand {
 /** A client as an outbox is one: what it writes, in its order. */
 class Member implements Subscriber {
   written = '';
+  /** How often it was written to at the end of a turn, or since a batch was full. */
+  writes = 0;
   busy = false;
   private batch: Batch | undefined;
   private from = 0;
@@ -60,6 +62,7 @@ class Member implements Subscriber {
   }
 
   flush(): void {
+    if (this.batch !== undefined) this.writes++;
     this.say('');
   }
 
@@ -121,6 +124,22 @@ test('more than a batch holds is written in between', () => {
   for (const text of texts) tell(audience, text);
   hand.end();
   assert.equal(member.written, texts.map((text) => `>${text}`).join(''));
+});
+
+test('an audience that has much to hear is written to less often from the next turn on', () => {
+  const hand = new Hand();
+  const audience = new Audience(hand);
+  const member = new Member(hand);
+  audience.add(member);
+  const text = 'x'.repeat(999);
+  const writes = (count: number) => {
+    const before = member.writes;
+    for (let i = 0; i < count; i++) tell(audience, text);
+    hand.end();
+    return member.writes - before;
+  };
+  assert.deepEqual([writes(10), writes(10), writes(1), writes(4), writes(5)], [2, 1, 1, 1, 2]);
+  assert.equal(member.written, `>${text}`.repeat(30));
 });
 
 test('whatever happens in whatever order, each member hears exactly what was said while it was one', () => {

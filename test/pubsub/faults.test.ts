@@ -313,6 +313,21 @@ describe('pubsub.mode sharded', () => {
     for (const client of [plain!, shard!, publisher!]) client.destroy();
   });
 
+  test('messages of any length and any bytes arrive as they were published, in a pipeline and a transaction', async () => {
+    const [client, publisher] = [await proxy.connect(), await proxy.connect()];
+    await client.ask('SUBSCRIBE', 'c');
+    const all = [0, 1, 100, 65_450, 65_536, 200_000, 3].map((length) =>
+      Buffer.from(Array.from({ length }, (_, i) => (i * 7 + length) & 255)),
+    );
+    const publishes = all.map((bytes) => ['PUBLISH', 'c', bytes]);
+    await publisher.pipeline([...publishes, ['MULTI'], ...publishes, ['EXEC']]);
+    const heard = await client.read(2 * all.length);
+    for (const [i, bytes] of [...all, ...all].entries())
+      assert.equal(heard[i]!.toString('latin1'), message('c', bytes.toString('latin1')));
+    client.destroy();
+    publisher.destroy();
+  });
+
   test('a PUBLISH in a transaction is heard', async () => {
     const [client, publisher] = [await proxy.connect(), await proxy.connect()];
     await client.ask('SUBSCRIBE', 'c');
