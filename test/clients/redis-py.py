@@ -6,11 +6,14 @@ Called with the proxy's port. Prints one JSON line per case: its name, and the t
 import inspect
 import json
 import sys
+import time
 import traceback
 
 import redis
 
 PORT = int(sys.argv[1])
+# Nothing that is waited for takes so long, s.
+LIMIT = 30
 
 
 def connect(**options):
@@ -25,6 +28,24 @@ def raises(kind, text, work):
         assert text in str(error), error
     else:
         raise AssertionError(f"no {kind.__name__}")
+
+
+def until(condition):
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+# The next messages of a subscriber, without confirmations: (type, pattern, channel, data).
+def gather(p, count):
+    found = []
+    while len(found) < count:
+        message = p.get_message(timeout=LIMIT)
+        assert message is not None, found
+        if not message["type"].endswith("subscribe"):
+            found.append((message["type"], message["pattern"], message["channel"], message["data"]))
+    return found
 
 
 def commands():
@@ -199,6 +220,122 @@ def connection():
     assert r.object("encoding", "a") == "int"
     assert r.slowlog_len() >= 0
     assert isinstance(r.slowlog_get(), list)
+    assert r.flushall() is True
+
+
+def subscriptions():
+    """hears channels and patterns, and is told how many others do"""
+    r = connect(decode_responses=True)
+    p = r.pubsub()
+    p.subscribe("a", "b")
+    p.psubscribe("a*")
+    confirmed = [p.get_message(timeout=LIMIT) for _ in range(3)]
+    assert [(m["type"], m["channel"], m["data"]) for m in confirmed] == [
+        ("subscribe", "a", 1),
+        ("subscribe", "b", 2),
+        ("psubscribe", "a*", 3),
+    ]
+    assert sorted(r.pubsub_channels()) == ["a", "b"]
+    assert r.pubsub_channels("a*") == ["a"]
+    assert r.pubsub_numsub("a", "b", "c") == [("a", 1), ("b", 1), ("c", 0)]
+    assert r.pubsub_numpat() == 1
+    assert r.publish("a", "1") == 2
+    assert r.publish("b", "2") == 1
+    assert r.publish("c", "3") == 0
+    # What is heard of different channels comes over different nodes, in any order.
+    assert sorted(gather(p, 3), key=str) == [
+        ("message", None, "a", "1"),
+        ("message", None, "b", "2"),
+        ("pmessage", "a*", "a", "1"),
+    ]
+    p.ping("text")
+    assert p.get_message(timeout=LIMIT)["data"] == "text"
+    p.unsubscribe("a")
+    p.punsubscribe()
+    p.unsubscribe()
+    left = [p.get_message(timeout=LIMIT) for _ in range(3)]
+    assert [(m["type"], m["channel"], m["data"]) for m in left] == [
+        ("unsubscribe", "a", 2),
+        ("punsubscribe", "a*", 1),
+        ("unsubscribe", "b", 0),
+    ]
+    assert not p.subscribed
+    assert r.publish("a", "4") == 0
+    p.close()
+
+
+def listening():
+    """listens without being told of its subscriptions, to bytes of every kind"""
+    r = connect()
+    p = r.pubsub(ignore_subscribe_messages=True)
+    p.subscribe("bytes")
+    texts = [bytes([n]) * n for n in range(256)] + [b"x" * 1000000]
+    # Confirmations are hidden: the count of receivers tells when it is subscribed.
+    until(lambda: r.publish("bytes", texts[0]) == 1)
+    for text in texts[1:]:
+        assert r.publish("bytes", text) == 1
+    heard = []
+    for message in p.listen():
+        heard.append(message["data"])
+        if len(heard) == len(texts):
+            break
+    assert heard == texts
+    p.close()
+
+
+def handlers():
+    """has messages handled in a thread of its own"""
+    r = connect(decode_responses=True)
+    p = r.pubsub(ignore_subscribe_messages=True)
+    heard = []
+    p.subscribe(**{"in:thread": lambda message: heard.append(message["data"])})
+    p.psubscribe(**{"in:t*": lambda message: heard.append(message["pattern"])})
+    thread = p.run_in_thread(sleep_time=0.01)
+    until(lambda: r.pubsub_numpat() == 1 and r.pubsub_numsub("in:thread") == [("in:thread", 1)])
+    for n in range(10):
+        assert r.publish("in:thread", n) == 2
+    until(lambda: len(heard) == 20)
+    assert [one for one in heard if one != "in:t*"] == [str(n) for n in range(10)]
+    thread.stop()
+    thread.join(LIMIT)
+    assert not thread.is_alive()
+
+
+def notifications():
+    """hears of the keys of all shards, once each"""
+    r = connect(decode_responses=True)
+    assert r.config_set("notify-keyspace-events", "KEA") is True
+    spaces, events = r.pubsub(), r.pubsub()
+    spaces.psubscribe("__keyspace@0__:key:*")
+    events.subscribe("__keyevent@0__:expired", "__keyevent@0__:del")
+    spaces.get_message(timeout=LIMIT)
+    for _ in range(2):
+        events.get_message(timeout=LIMIT)
+    keys = [f"key:{n}" for n in range(50)]
+    for key in keys:
+        r.set(key, "v")
+    assert r.delete(*keys[:25]) == 25
+    for key in keys[25:]:
+        assert r.pexpire(key, 1) == 1
+    heard = {}
+    for kind, pattern, channel, event in gather(spaces, 50 + 25 + 25 * 2):
+        assert (kind, pattern) == ("pmessage", "__keyspace@0__:key:*")
+        heard.setdefault(channel.removeprefix("__keyspace@0__:"), []).append(event)
+    assert heard == {
+        **{key: ["set", "del"] for key in keys[:25]},
+        **{key: ["set", "expire", "expired"] for key in keys[25:]},
+    }
+    ended = gather(events, 50)
+    assert sorted(ended, key=str) == sorted(
+        [("message", None, "__keyevent@0__:del", key) for key in keys[:25]]
+        + [("message", None, "__keyevent@0__:expired", key) for key in keys[25:]],
+        key=str,
+    )
+    r.set("key:last", "v")
+    assert gather(spaces, 1) == [("pmessage", "__keyspace@0__:key:*", "__keyspace@0__:key:last", "set")]
+    spaces.close()
+    events.close()
+    assert r.config_set("notify-keyspace-events", "") is True
     assert r.flushall() is True
 
 

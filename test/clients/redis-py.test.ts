@@ -35,7 +35,7 @@ describe('redis-py', { skip: noPython }, () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line) as { name: string; failure?: string });
-    assert.ok(results.length >= 11, out);
+    assert.ok(results.length >= 15, out);
     for (const { name, failure } of results)
       await t.test(name, () => assert.ok(failure === undefined, failure ?? ''));
   });
