@@ -43,6 +43,9 @@ interface Counting {
   readonly shard: boolean;
   /** Clients of the plain channel hear the shard channel, too. */
   readonly legacy: boolean;
+  /** The node to which it goes, and how many receivers it has beside those that the node counts. */
+  readonly address: string | undefined;
+  readonly beside: number;
 }
 
 /** Sends a message. False: not now. */
@@ -65,19 +68,22 @@ export function publish(client: Client, command: Command, f: Frame): boolean {
   const node = shard ? client.cluster.ownerOf(slot) : pubsub.roadOf(slot - CHANNEL_SLOTS);
   if (client.mustWait(slot, false) || !client.roomAt(node)) return false;
   const { totals } = client.context.counters;
+  const { roll } = pubsub;
   const channel = bytes.toString('latin1', starts[1], ends[1]);
-  const counting = { pubsub, totals, channel, shard, legacy };
-  if (shard && node !== undefined && pubsub.roll.unsettled(channel, node.address, client.context.turn.now)) {
+  const address = node?.address;
+  if (shard && address !== undefined && roll.unsettled(channel, address, client.context.turn.now)) {
     setTimeout(() => client.wake(), AGAIN);
     return false;
   }
+  const beside = address === undefined ? 0 : receiversBeside(roll, channel, shard, legacy, address);
+  const counting = { pubsub, totals, channel, shard, legacy, address, beside };
   if (client.session.subscribed !== undefined) {
     const request = Buffer.from(bytes.subarray(f.from, f.to));
     return client.workOut(command, () =>
       publishToOneself(client, shard ? slot : (node ?? slot), request, counting),
     );
   }
-  const message = new Message(client, command, slot, counting, node?.address);
+  const message = new Message(client, command, slot, counting);
   client.replies.push(message);
   message.start(bytes, f.from, f.to);
   return true;
@@ -110,10 +116,10 @@ class Message extends Request {
   /** The proxy's own subscriptions at the node to which it was sent: they should be in its reply. */
   private hearers: number;
 
-  constructor(client: Client, command: Command, slot: number, counting: Counting, node: string | undefined) {
+  constructor(client: Client, command: Command, slot: number, counting: Counting) {
     super(client, command, slot, false);
     this.counting = counting;
-    this.hearers = hearersAt(counting, node);
+    this.hearers = hearersAt(counting, counting.address);
   }
 
   override get destination(): Node | undefined {
@@ -152,13 +158,16 @@ function counted(
   to: number,
 ): Buffer {
   if (bytes[from] !== COLON || node === undefined) return bytes;
-  const { pubsub, totals, channel, shard, legacy } = counting;
+  const { pubsub, totals, channel, shard, legacy, address } = counting;
   const heard = Number(bytes.toString('latin1', from + 1, to - 2));
   if (heard < hearers) {
     totals[TOTAL.messagesMissed]! += 1;
     return bytes;
   }
-  const beside = receiversBeside(pubsub.roll, channel, shard, legacy, node.address);
+  const beside =
+    node.address === address
+      ? counting.beside
+      : receiversBeside(pubsub.roll, channel, shard, legacy, node.address);
   if (beside === 0) return bytes;
   return integer(Math.max(0, heard + beside));
 }

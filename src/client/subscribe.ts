@@ -1,10 +1,11 @@
 // SUBSCRIBE and UNSUBSCRIBE, of channels, patterns and shard channels. Cold.
 //
 // A subscription is confirmed when the node has confirmed it, and other workers know of it; nothing else of the
-// client is under way meanwhile, so that what it publishes next is heard by itself. Its confirmations are written
-// even while replies are left out, as a server does.
+// client is under way meanwhile, so that what it publishes next is heard by itself. Messages that come before that
+// follow the confirmations, which are written even while replies are left out, as a server does.
 
 import type { Command } from '../command/command.ts';
+import { Early } from '../pubsub/early.ts';
 import { CHANNEL, EVERY, type Kind, PATTERN, SHARD, scopeOf } from '../pubsub/names.ts';
 import * as errors from '../resp/errors.ts';
 import { bulk, bulkString, integer, nil, push } from '../resp/write.ts';
@@ -12,7 +13,7 @@ import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
 import { denialOfOther } from './rights.ts';
 import { SavedArguments } from './saved.ts';
-import { giveBack, type Held, Subscribed } from './subscribed.ts';
+import { enter, giveBack, type Held, quit, Subscribed } from './subscribed.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -44,7 +45,11 @@ async function subscribe(client: Client, kind: Kind, args: SavedArguments): Prom
     if (fresh.has(key) || session.subscribed?.has(kind, key)) continue;
     fresh.set(key, take(client, kind, name));
   }
+  const early = new Early((bytes) => client.gathering(bytes));
+  for (const held of fresh.values()) enter(held, early, session.resp);
   const problem = await heard(client, [...fresh.values()]);
+  for (const held of fresh.values()) quit(held, early, session.resp);
+  early.end();
   if (problem !== undefined || client.closed) {
     for (const held of fresh.values()) giveBack(pubsub, held);
     return problem === undefined ? NOTHING : errors.asServerSaid(problem);
@@ -60,7 +65,7 @@ async function subscribe(client: Client, kind: Kind, args: SavedArguments): Prom
     if (held !== undefined && !subscribed.has(kind, held.subscription.key)) subscribed.join(held);
     return push(resp, [verb, bulk(name), integer(subscribed.counted(kind))]);
   });
-  client.push(Buffer.concat(confirmations));
+  client.push(Buffer.concat([...confirmations, ...early.messages]));
   return NOTHING;
 }
 

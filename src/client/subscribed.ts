@@ -89,19 +89,25 @@ export class Subscribed {
     for (const held of all) this.enter(held);
   }
 
-  private enter({ subscription, shard }: Held): void {
-    subscription.audiences[this.version].add(this.client);
-    shard?.legacy[this.version].add(this.client);
+  private enter(held: Held): void {
+    enter(held, this.client, this.resp);
   }
 
-  private quit({ subscription, shard }: Held): void {
-    subscription.audiences[this.version].remove(this.client);
-    shard?.legacy[this.version].remove(this.client);
+  private quit(held: Held): void {
+    quit(held, this.client, this.resp);
   }
+}
 
-  private get version(): 0 | 1 {
-    return this.resp === 3 ? 1 : 0;
-  }
+/** From now on it is told what comes. */
+export function enter({ subscription, shard }: Held, client: Subscriber, resp: 2 | 3): void {
+  subscription.audiences[resp === 3 ? 1 : 0].add(client);
+  shard?.legacy[resp === 3 ? 1 : 0].add(client);
+}
+
+/** It is told no more. */
+export function quit({ subscription, shard }: Held, client: Subscriber, resp: 2 | 3): void {
+  subscription.audiences[resp === 3 ? 1 : 0].remove(client);
+  shard?.legacy[resp === 3 ? 1 : 0].remove(client);
 }
 
 /** Gives up what has been taken, and counted, for a client. */
