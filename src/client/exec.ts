@@ -123,7 +123,7 @@ function refused(client: Client, { entries }: Transaction, watch: Watched | unde
   const slots = new Set(entries.flatMap(({ where }) => (where >= 0 ? [where] : [])));
   if (watch !== undefined) slots.add(watch.slot);
   if (!perSlot && (slots.size > 1 || entries.some(({ where }) => where === CUT || where === CROSSES)))
-    return errors.crossSlotTransaction();
+    return watch === undefined ? errors.crossSlotTransaction() : errors.crossSlotWatch();
   const inRun = ({ where }: Entry) => where >= ANYWHERE || where === CUT;
   const first = entries.findIndex(inRun);
   const last = entries.findLastIndex(inRun);

@@ -117,7 +117,7 @@ export const TRANSACTION_COMMANDS: Readonly<Record<string, Handler>> = {
     if (session.transaction !== undefined) return client.say(command, errors.watchInMulti());
     const slot = slotOfKeys(command, f);
     if (slot === CROSS || (session.watch !== undefined && session.watch.slot !== slot))
-      return client.say(command, errors.crossSlotTransaction());
+      return client.say(command, errors.crossSlotWatch());
     const request = new SavedArguments(f);
     return client.workOut(command, async () => {
       if (session.watch !== undefined) return session.watch.more(request, OK);

@@ -195,10 +195,16 @@ export function unsupported(name: string, reason: string): Buffer {
   return error(`ERR slotless: '${name}' is not supported: ${reason}`);
 }
 
-/** A transaction, or a WATCH, whose keys lie in several slots. */
+/** A transaction whose keys lie in several slots. */
 export const crossSlotTransaction = fixed(
   "CROSSSLOT Keys in request don't hash to the same slot; " +
     "slotless: the setting 'transactions: per-slot' allows one transaction per slot",
+);
+
+/** A WATCH whose keys lie in several slots, or a transaction behind it that has keys in another; no setting helps. */
+export const crossSlotWatch = fixed(
+  "CROSSSLOT Keys in request don't hash to the same slot; " +
+    'slotless: with WATCH all that is watched and executed must lie in one slot',
 );
 
 /** The node refused MULTI, after the client had been told OK, and executed what followed. */
