@@ -15,6 +15,7 @@ import type {
 } from './client/context.ts';
 import { type Door, listen } from './client/listener.ts';
 import { Scripts } from './client/repertoire.ts';
+import { Revoked } from './client/revoked.ts';
 import { Tracking } from './client/tracking.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { Topology } from './cluster/topology.ts';
@@ -141,6 +142,12 @@ class Worker implements Peers {
         signal: (signal) => this.signal(signal),
       }),
       pubsub: this.pubsub,
+      revoked: new Revoked(clients, {
+        cluster,
+        context: { config },
+        every: config.refresh.every,
+        signal: (signal) => this.signal(signal),
+      }),
       log,
       user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
       openToAll: config.clientAuth === 'proxy' || !start.server.authRequired,
@@ -254,6 +261,7 @@ class Worker implements Peers {
 
   private hear(signal: Signal): unknown {
     const { attention, clients, tracking, pubsub } = this.context;
+    if (signal.about === 'rights') return this.context.revoked.look();
     if (signal.about === 'subscriptions') return pubsub.roll.hear(signal);
     if (signal.about === 'client') return clients.has(signal.id);
     if (signal.about === 'push') return tracking.deliver(signal.id, signal.message);
@@ -271,6 +279,7 @@ class Worker implements Peers {
       clearInterval(timer);
       for (const client of [...clients.values()]) client.close();
       this.pubsub.close();
+      this.context.revoked.close();
       this.context.cluster.close();
       this.post({ type: 'drained' });
     }, DRAIN_POLL);

@@ -41,6 +41,8 @@ export type Signal =
   | { readonly about: 'client'; readonly id: number }
   /** A message for a client of this id, one character per byte. */
   | { readonly about: 'push'; readonly id: number; readonly message: string }
+  /** What users may do has changed. */
+  | { readonly about: 'rights' }
   /** Too much waits for the monitors. */
   | { readonly about: 'cut' }
   | Claims;

@@ -75,6 +75,15 @@ export interface Peers {
   forgetScripts(): Promise<void>;
 }
 
+/** Disconnects subscribers that have lost their rights: see revoked.ts. */
+export interface Revocation {
+  /** This worker's. */
+  look(): Promise<void>;
+  /** All workers'. */
+  lookEverywhere(): Promise<void>;
+  close(): void;
+}
+
 /** The scripts that are known, and what nodes have of them: see repertoire.ts. SHA1s in lower case. */
 export interface Repertoire extends Equipment {
   /** Remembers a script's text, `bytes[from..to)`; its SHA1. */
@@ -123,6 +132,7 @@ export interface Context {
   readonly repertoire: Repertoire;
   readonly tracking: Tracking;
   readonly pubsub: PubSub;
+  readonly revoked: Revocation;
   readonly log: Log;
   /** As whom a client's commands run before it has logged in. */
   readonly user: { readonly username: string; readonly password: string };

@@ -7,6 +7,7 @@ import type { Command } from '../command/command.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { array, bulk, bulkString, EMPTY_ARRAY, integer, OK, PONG, RESET } from '../resp/write.ts';
+import { ACL_COMMANDS } from './acl.ts';
 import { authenticate, hello } from './auth.ts';
 import type { Client } from './client.ts';
 import { CLIENT_COMMANDS } from './clients.ts';
@@ -67,6 +68,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...TRANSACTION_COMMANDS,
   ...SUBSCRIBE_COMMANDS,
   ...PUBSUB_COMMANDS,
+  ...ACL_COMMANDS,
   ...CLIENT_COMMANDS,
   ...MINDED_COMMANDS,
   'client|unblock': unblock,

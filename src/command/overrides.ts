@@ -136,7 +136,8 @@ const ALWAYS: Readonly<Record<string, Override>> = {
   save: shards('allSucceeded'),
   // The time up to which all shards are saved.
   lastsave: shards('aggMin'),
-  'acl|load': nodes('allSucceeded'),
+  // Subscribers may have lost their rights then.
+  'acl|load': byHand('allNodes'),
   // RESET must reach every node's log.
   'acl|log': nodes('none'),
   'module|load': nodes('allSucceeded'),
@@ -163,9 +164,9 @@ const ALWAYS: Readonly<Record<string, Override>> = {
   'ts.queryindex': shards('none'),
 
   // Missing or other in 7.0.
-  'acl|deluser': nodes('allSucceeded'),
+  'acl|deluser': byHand('allNodes'),
   'acl|save': nodes('allSucceeded'),
-  'acl|setuser': nodes('allSucceeded'),
+  'acl|setuser': byHand('allNodes'),
   'config|resetstat': nodes('allSucceeded'),
   'config|rewrite': nodes('allSucceeded'),
   'latency|reset': nodes('aggSum'),

@@ -6,6 +6,7 @@ import { Attention } from '../../src/client/attention.ts';
 import type { Connection, Context } from '../../src/client/context.ts';
 import { type Door, listen } from '../../src/client/listener.ts';
 import { Scripts } from '../../src/client/repertoire.ts';
+import { Revoked } from '../../src/client/revoked.ts';
 import { Tracking } from '../../src/client/tracking.ts';
 import type { ClusterOptions } from '../../src/cluster/cluster.ts';
 import { CommandTable } from '../../src/command/table.ts';
@@ -93,6 +94,12 @@ export async function room(
       replicas: false,
       disconnect: false,
       holdFor: config.failover.holdFor,
+    }),
+    revoked: new Revoked(accepted, {
+      cluster: stage.cluster,
+      context: { config },
+      every: 60_000,
+      signal: async () => [],
     }),
     log: createLog('info', {}, { write: (line) => log.push(line) }),
     user: { username: '', password: '' },

@@ -22,13 +22,13 @@ const ROUTES: Readonly<Record<keyof typeof ROUTE, string>> = {
   split: 'mget mset del exists touch unlink',
   anyShard: 'command command|info config|get acl|whoami lolwut script|help object|help acl',
   allShards: 'dbsize flushall flushdb keys script|kill bgsave save lastsave',
-  allNodes: 'config|set config|rewrite config|resetstat acl|setuser acl|load slowlog|reset slowlog|len',
+  allNodes: 'config|set config|rewrite config|resetstat slowlog|reset slowlog|len',
   door:
     'ping echo quit reset hello auth select readonly asking role time client client|id client|kill cluster|info ' +
     'multi exec discard watch unwatch monitor subscribe punsubscribe ssubscribe pubsub|numsub',
   scan: 'scan',
   special:
-    'info randomkey latency|latest latency|histogram memory|stats function|stats slowlog|get script|load script|exists function|load function|list',
+    'info randomkey acl|setuser acl|load latency|latest latency|histogram memory|stats function|stats slowlog|get script|load script|exists function|load function|list',
   publish: 'publish spublish',
   blocks: 'blpop brpop blmove brpoplpush blmpop bzpopmin bzpopmax bzmpop wait waitaof',
   refused:
