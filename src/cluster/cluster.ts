@@ -167,7 +167,7 @@ export class Cluster implements LinkOwner {
     this.events.linkLost(addressOf(link.options.host, link.options.port), reason, failures);
   }
 
-  /** No lane of this proxy subscribes or tracks yet, so nothing waits for a push. */
+  /** Subscriptions and tracking have connections of their own (feed.ts): nothing waits for a push here. */
   linkPush(): void {}
 
   /** Connections that are up. */

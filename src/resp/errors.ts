@@ -53,28 +53,18 @@ export function protocol(text: string): Buffer {
 
 export const syntax = fixed('ERR syntax error');
 export const notInteger = fixed('ERR value is not an integer or out of range');
-export const notFloat = fixed('ERR value is not a valid float');
 export const selectInCluster = fixed('ERR SELECT is not allowed in cluster mode');
 export const dbIndex = fixed('ERR DB index is out of range');
 export const selectRange = fixed('ERR value is out of range, value must between -2147483648 and 2147483647');
 export const invalidCursor = fixed('ERR invalid cursor');
-export const noSuchKey = fixed('ERR no such key');
-export const numberOfKeys = fixed("ERR Number of keys can't be greater than number of args");
-export const negativeKeys = fixed("ERR Number of keys can't be negative");
 export const crossSlot = fixed("CROSSSLOT Keys in request don't hash to the same slot");
 export const invalidSlot = fixed('ERR Invalid slot');
 export const invalidSlotOrCount = fixed('ERR Invalid slot or number of keys');
-export const clusterDisabled = fixed('ERR This instance has cluster support disabled');
 export const maxClients = fixed('ERR max number of clients reached');
 
 // ---- Redis's own: the session
 
 export const noAuth = fixed('NOAUTH Authentication required.');
-export const wrongPass = fixed('WRONGPASS invalid username-password pair or user is disabled.');
-export const noPasswordSet = fixed(
-  'ERR AUTH <password> called without any password configured for the default user. ' +
-    'Are you sure your configuration is correct?',
-);
 export const noProto = fixed('NOPROTO unsupported protocol version');
 export const protocolVersion = fixed('ERR Protocol version is not an integer or out of range');
 
