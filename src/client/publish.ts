@@ -1,8 +1,8 @@
 // PUBLISH and SPUBLISH: to one node, always the same for a channel, and how many have received it. Hot where they are.
 //
-// A node's reply counts the proxy's own subscriptions, and is set right (receivers.ts). A shard channel is heard at
-// one shard alone: while its subscribers are still on their way to a new owner, what is published there waits for
-// them.
+// A node's reply counts the proxy's own subscriptions, and is set right (receivers.ts). While the proxy's own
+// subscription to a channel is on its way, from a lost node to another or to the new owner of a shard channel's slot,
+// what is published on it waits.
 
 import type { Node } from '../cluster/node.ts';
 import { SLOTS } from '../cluster/topology.ts';
@@ -71,7 +71,7 @@ export function publish(client: Client, command: Command, f: Frame): boolean {
   const { roll } = pubsub;
   const channel = bytes.toString('latin1', starts[1], ends[1]);
   const address = node?.address;
-  if (shard && address !== undefined && roll.unsettled(channel, address, client.context.turn.now)) {
+  if (address !== undefined && pubsub.isMissed(channel, shard, address)) {
     setTimeout(() => client.wake(), AGAIN);
     return false;
   }
@@ -131,7 +131,7 @@ class Message extends Request {
   protected override ready(node: Node): boolean {
     const { pubsub, channel, shard } = this.counting;
     this.hearers = hearersAt(this.counting, node.address);
-    return !shard || !pubsub.roll.unsettled(channel, node.address, this.caller.cluster.turn.now);
+    return !pubsub.isMissed(channel, shard, node.address);
   }
 
   protected override answer(bytes: Buffer, from: number, to: number): void {

@@ -27,7 +27,15 @@ export class Lost {
 
   has(address: string): boolean {
     const since = this.since.get(address);
-    return since !== undefined && this.turn.now - since < AVOID;
+    if (since === undefined) return false;
+    if (this.turn.now - since < AVOID) return true;
+    this.since.delete(address);
+    return false;
+  }
+
+  /** None is. */
+  get isEmpty(): boolean {
+    return this.since.size === 0;
   }
 
   /** The first of some nodes that is not lost; else the first. */

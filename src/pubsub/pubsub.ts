@@ -20,12 +20,13 @@ import { addressOf, type Node } from '../cluster/node.ts';
 import { targetOf } from '../cluster/redirect.ts';
 import type { NodeInfo, Topology } from '../cluster/topology.ts';
 import type { Turn } from '../cluster/turn.ts';
+import { matchesGlob } from '../command/glob.ts';
 import type { Log } from '../log.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { deliver, saysExpired } from './deliver.ts';
 import { Gaps } from './gap.ts';
 import { Lost } from './lost.ts';
-import { ANY, isOfKeys, type Kind, MIXED, ONE_SHARD, SHARD } from './names.ts';
+import { ANY, CHANNEL, isOfKeys, type Kind, MIXED, ONE_SHARD, PATTERN, SHARD } from './names.ts';
 import { candidates, isSingle, keyNodes } from './places.ts';
 import { Roads } from './roads.ts';
 import type { Roll } from './roll.ts';
@@ -60,6 +61,8 @@ export class PubSub implements UpstreamOwner {
   private readonly last: (Subscription | undefined)[] = [undefined, undefined, undefined];
   private readonly upstreams: Upstreams;
   private readonly lost: Lost;
+  /** Those of them at which this worker was subscribed. */
+  private readonly deaf: Lost;
   private readonly roads: Roads;
   private readonly gaps: Gaps;
   /** The last map that the main thread gave. */
@@ -76,6 +79,7 @@ export class PubSub implements UpstreamOwner {
     this.options = options;
     this.upstreams = new Upstreams(options.feed, this.turn, this);
     this.lost = new Lost(this.turn);
+    this.deaf = new Lost(this.turn);
     this.roads = new Roads(cluster, this.lost);
     this.gaps = new Gaps(this.totals, log);
   }
@@ -133,6 +137,23 @@ export class PubSub implements UpstreamOwner {
   /** Where a message of a slot's channels is published. */
   roadOf(slot: number): Node | undefined {
     return this.roads.of(slot, this.map);
+  }
+
+  /**
+   * True while what is published on a channel, at a node, would be missed by some worker whose subscription is on its
+   * way: to the new owner of a shard channel's slot, or away from a node that was lost.
+   */
+  isMissed(channel: string, shard: boolean, node: string): boolean {
+    const { roll, deaf, turn } = this;
+    if (shard) return roll.unsettled(SHARD, channel, turn.now, (at) => at.includes(node));
+    if (roll.silent === 0 && deaf.isEmpty) return false;
+    // Where this worker has just lost a node, others have lost it too, or are about to.
+    const hears = (at: readonly string[]) => at.some((address) => !deaf.has(address));
+    if (roll.unsettled(CHANNEL, channel, turn.now, hears)) return true;
+    const text = Buffer.from(channel, 'latin1');
+    return [...roll.patterns].some(
+      ([key, pattern]) => matchesGlob(pattern, text) && roll.unsettled(PATTERN, key, turn.now, hears),
+    );
   }
 
   /** A node was lost: what others can do is not asked of it for a while. */
@@ -242,11 +263,13 @@ export class PubSub implements UpstreamOwner {
 
   upstreamOpened(upstream: Upstream): void {
     this.lost.delete(upstream.address);
+    this.deaf.delete(upstream.address);
   }
 
   upstreamLost(upstream: Upstream, reason: string): void {
     const first = !this.lost.has(upstream.address);
     this.avoid(upstream.address);
+    this.deaf.add(upstream.address);
     const subscriptions = [...upstream.subscriptions];
     if (first && subscriptions.length > 0) {
       this.log.warn(

@@ -4,7 +4,7 @@
 // Each worker tells all others of every change, in one message a turn; a subscription is confirmed to its client
 // only when they have heard, so that whoever publishes after that counts it.
 
-import { type Kind, PATTERN, SHARD } from './names.ts';
+import { type Kind, PATTERN } from './names.ts';
 
 /** What a worker says of one subscription. */
 export interface Claim {
@@ -32,7 +32,7 @@ export interface RollOptions {
   readonly signal: (claims: Claims) => Promise<unknown>;
 }
 
-/** What is published on a shard channel waits so long for those who do not hear it yet, ms. */
+/** What is published waits so long for those who can't hear it yet, ms. */
 const DOUBT = 1000;
 const NOBODY: readonly Claim[] = [];
 
@@ -48,6 +48,8 @@ export class Roll {
     string,
     Map<number, Claim>
   >[];
+  /** Claims of workers that hear a name nowhere now. */
+  silent = 0;
   /** Claims that others wait for: since when. */
   private readonly doubts = new WeakMap<Claim, number>();
   private changed = new Map<string, Claim>();
@@ -110,12 +112,12 @@ export class Roll {
   }
 
   /**
-   * True while some worker does not hear a shard channel where its slot's owner is now: what was published there
-   * would be missed. For a while only: a subscription that is refused holds nobody up for ever. `now` in ms.
+   * True while some worker could not hear what is published, as `hears` says of the nodes at which it is. For a while
+   * only: a subscription that is refused holds nobody up for ever. `now` in ms.
    */
-  unsettled(channel: string, owner: string, now: number): boolean {
-    for (const claim of this.of(SHARD, channel)) {
-      if (claim.at.includes(owner)) continue;
+  unsettled(kind: Kind, key: string, now: number, hears: (at: readonly string[]) => boolean): boolean {
+    for (const claim of this.of(kind, key)) {
+      if (hears(claim.at)) continue;
       const since = this.doubts.get(claim) ?? now;
       this.doubts.set(claim, since);
       if (now - since < DOUBT) return true;
@@ -126,6 +128,8 @@ export class Roll {
   private write(worker: number, claim: Claim): void {
     const names = this.names[claim.kind] as Map<string, Map<number, Claim>>;
     let claims = names.get(claim.key);
+    if (claims?.get(worker)?.at.length === 0) this.silent--;
+    if (claim.users > 0 && claim.at.length === 0) this.silent++;
     if (claim.users === 0) {
       if (!claims?.delete(worker) || claims.size > 0) return;
       names.delete(claim.key);
