@@ -25,6 +25,7 @@ const CORE = ['resp', 'config', 'log', 'telemetry'] as const;
 const ROOMS: Record<string, Room> = {
   main: { imports: '*' },
   proxy: { imports: '*' },
+  crew: { imports: '*' },
   worker: { imports: '*' },
   admin: { imports: '*' },
   client: { imports: ['dispatch', 'pubsub', 'functions', 'cluster', 'command', ...CORE] },

@@ -1,10 +1,9 @@
 // Builds the rooms, opens the door, and closes them in order. Runs in the main thread, which carries no
-// commands: it knows the map, starts the workers, passes what they ask each other, and answers the admin.
+// commands: it knows the map, starts the workers (crew.ts), and answers the admin.
 
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
-import { Worker } from 'node:worker_threads';
 import { type Admin, openAdmin } from './admin/server.ts';
 import type { ServerFacts } from './client/context.ts';
 import type { Door } from './client/listener.ts';
@@ -13,10 +12,10 @@ import { Discovery, type HostPort } from './cluster/discovery.ts';
 import type { Topology } from './cluster/topology.ts';
 import { CommandTable } from './command/table.ts';
 import { addressText, type Config } from './config.ts';
+import { Crew } from './crew.ts';
 import type { Log } from './log.ts';
-import { Counters, TOTAL } from './telemetry/counters.ts';
+import { TOTAL } from './telemetry/counters.ts';
 import { type Metrics, openMetrics } from './telemetry/metrics.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './worker.ts';
 
 /** Beyond `drain.grace`, for closing itself. */
 const CLOSING = 1000;
@@ -25,30 +24,19 @@ const CLOSING = 1000;
 // default (920 bytes of bytecode). With room for it a worker needs a tenth less CPU from pipeline 16 on.
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=2000');
 
-interface Crew {
-  readonly worker: Worker;
-  readonly counters: Counters;
-}
-
 export class Slotless {
   private readonly config: Config;
   private readonly log: Log;
   private readonly discovery: Discovery;
-  private crew: Crew[] = [];
+  private crew: Crew | undefined;
   private admin: Admin | undefined;
   private readonly metrics: Metrics;
   private opened = false;
   private closed: Promise<void> | undefined;
   private refreshes = 0;
   private opening: Promise<void> | undefined;
-  /** Told of what ends the proxy: before it is open the start fails, later all of it. */
+  /** Told why the proxy can't be opened. */
   private failed: (error: Error) => void = () => {};
-  private readonly inquiries = new Map<
-    number,
-    { from: number; id: number; missing: number; values: unknown[] }
-  >();
-  private inquiry = 0;
-
   constructor(config: Config, log: Log) {
     this.config = config;
     this.log = log;
@@ -60,13 +48,13 @@ export class Slotless {
         health: (problem) => this.health(problem),
         asked: () => {
           this.refreshes++;
-          const first = this.crew[0];
-          if (first !== undefined) first.counters.totals[TOTAL.refreshes] = this.refreshes;
+          const first = this.crew?.counters[0];
+          if (first !== undefined) first.totals[TOTAL.refreshes] = this.refreshes;
         },
       },
     );
     this.metrics = openMetrics({
-      counters: () => this.crew.map(({ counters }) => counters),
+      counters: () => this.crew?.counters ?? [],
       nodes: () => this.nodes(),
       ready: () => this.problem() === undefined,
     });
@@ -101,9 +89,7 @@ export class Slotless {
   private async drain(): Promise<void> {
     this.log.info('draining');
     this.discovery.close();
-    const late = new Promise((resolve) => setTimeout(resolve, this.config.drain.grace + CLOSING).unref());
-    await Promise.race([late, Promise.all(this.crew.map((member) => this.drained(member)))]);
-    await Promise.all(this.crew.map(({ worker }) => worker.terminate()));
+    await this.crew?.drain(this.config.drain.grace + CLOSING);
     await this.admin?.close();
     await this.metrics.close();
     this.log.info('closed');
@@ -111,20 +97,10 @@ export class Slotless {
 
   private whenOpen: () => void = () => {};
 
-  private drained({ worker }: Crew): Promise<void> {
-    return new Promise((resolve) => {
-      worker.on('message', (message: FromWorker) => {
-        if (message.type === 'drained') resolve();
-      });
-      worker.on('exit', () => resolve());
-      worker.postMessage({ type: 'drain' } satisfies ToWorker);
-    });
-  }
-
   private problem(): string | undefined {
     if (this.closed !== undefined) return 'draining';
     if (this.discovery.problem !== undefined) return this.discovery.problem;
-    return this.opened ? undefined : 'the door is not open yet';
+    return this.opened ? this.crew?.problem : 'the door is not open yet';
   }
 
   private nodes(): Record<string, number> {
@@ -145,8 +121,8 @@ export class Slotless {
   }
 
   private spread(topology: Topology): void {
-    const first = this.crew[0];
-    if (first !== undefined) first.counters.totals[TOTAL.topologyChanges]! += 1;
+    const first = this.crew?.counters[0];
+    if (first !== undefined) first.totals[TOTAL.topologyChanges]! += 1;
     this.log.info(
       {
         shards: topology.shards.map(({ primary }) => `${primary.host}:${primary.port}`),
@@ -154,7 +130,7 @@ export class Slotless {
       },
       'the map has changed',
     );
-    for (const { worker } of this.crew) worker.postMessage({ type: 'topology', topology } satisfies ToWorker);
+    this.crew?.tell({ type: 'topology', topology });
   }
 
   /** The cluster is there for the first time: learns what its servers are, and starts the workers. */
@@ -165,83 +141,21 @@ export class Slotless {
     // The next client's id, and how many clients there are: see worker.ts.
     const shared = new SharedArrayBuffer(16);
     new BigInt64Array(shared)[0] = 1n;
-    let doors: readonly Door[] = this.config.listen;
-    if (this.config.workers > 1) await mustBeFree(doors);
-    for (let index = 0; index < this.config.workers; index++) {
-      const counters = Counters.create(names);
-      // A unix socket can't be shared: the first worker alone listens there.
-      const own = index === 0 ? doors : doors.filter((door) => !('path' in door));
-      const start: WorkerStart = {
-        index,
-        config: this.config,
-        server,
-        commands,
-        counters: counters.buffer,
-        shared,
-        topology: this.discovery.topology,
-        doors: own,
-      };
-      const bound = await this.startWorker(start, counters);
-      if (index === 0) doors = bound;
-    }
+    if (this.config.workers > 1) await mustBeFree(this.config.listen);
+    this.crew = new Crew({
+      start: { config: this.config, server, commands, shared },
+      names,
+      topology: () => this.discovery.topology,
+      stale: () => this.discovery.refresh(),
+      log: this.log,
+    });
+    const doors = await this.crew.open(this.config.listen);
     this.opened = true;
     this.log.info(
       { listen: doors.map(addressText), workers: this.config.workers },
       `ready on ${doors.map(addressText).join(', ')}`,
     );
     this.whenOpen();
-    this.failed = (error) => {
-      this.log.fatal({ error: error.stack }, 'a worker has died');
-      process.exit(1);
-    };
-  }
-
-  private startWorker(start: WorkerStart, counters: Counters): Promise<readonly Door[]> {
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), { workerData: start });
-    const index = this.crew.push({ worker, counters }) - 1;
-    worker.on('error', (error) => this.failed(error as Error));
-    return new Promise((resolve, reject) => {
-      worker.on('message', (message: FromWorker) => {
-        if (message.type === 'listening') resolve(message.doors);
-        else if (message.type === 'failed') reject(new Error(message.reason));
-        else this.receive(index, message);
-      });
-    });
-  }
-
-  private receive(from: number, message: FromWorker): void {
-    switch (message.type) {
-      case 'stale':
-        return this.discovery.refresh();
-      case 'ask': {
-        const others = this.crew.filter((_, index) => index !== from);
-        const id = this.inquiry++;
-        this.inquiries.set(id, { from, id: message.id, missing: others.length, values: [] });
-        for (const { worker } of others)
-          worker.postMessage({ type: 'ask', id, what: message.what } satisfies ToWorker);
-        this.finishInquiry(id);
-        return;
-      }
-      case 'answer': {
-        const inquiry = this.inquiries.get(message.id);
-        if (inquiry === undefined) return;
-        inquiry.values.push(message.value);
-        inquiry.missing--;
-        this.finishInquiry(message.id);
-      }
-    }
-  }
-
-  private finishInquiry(id: number): void {
-    const inquiry = this.inquiries.get(id)!;
-    if (inquiry.missing > 0) return;
-    this.inquiries.delete(id);
-    this.crew[inquiry.from]!.worker.postMessage({
-      type: 'answer',
-      id: inquiry.id,
-      value: inquiry.values,
-    } satisfies ToWorker);
   }
 
   /** Asks a primary what it is and which commands it has. */

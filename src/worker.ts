@@ -40,6 +40,8 @@ export interface WorkerStart {
   readonly shared: SharedArrayBuffer;
   readonly topology: Topology;
   readonly doors: readonly Door[];
+  /** It takes the place of one that has died: others have told each other what it has not heard. */
+  readonly newcomer: boolean;
 }
 
 /** From the main thread to a worker. */
@@ -47,6 +49,8 @@ export type ToWorker =
   | { readonly type: 'topology'; readonly topology: Topology }
   | { readonly type: 'ask'; readonly id: number; readonly what: Inquiry }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  /** A worker has died. */
+  | { readonly type: 'gone'; readonly index: number }
   | { readonly type: 'drain' };
 
 /** From a worker to the main thread. */
@@ -60,6 +64,7 @@ export type FromWorker =
 
 /** What one worker asks of all others. */
 export type Inquiry =
+  | { readonly about: 'newcomer' }
   | { readonly about: 'clients' }
   | { readonly about: 'totals' }
   | { readonly about: 'signal'; readonly signal: Signal }
@@ -76,7 +81,7 @@ const LONGEST_MESSAGE = 2 ** 31 - 1;
 const PINGS = 3;
 /** Indexes into the shared BigInt64Array. */
 const NEXT_ID = 0;
-const CLIENTS = 1;
+export const CLIENTS = 1;
 
 class Worker implements Peers {
   private readonly start: WorkerStart;
@@ -166,7 +171,9 @@ class Worker implements Peers {
   }
 
   async open(): Promise<void> {
-    const { doors, config } = this.start;
+    const { doors, config, newcomer } = this.start;
+    // The door opens when it has heard what the others had told each other before.
+    if (newcomer) await this.inquire({ about: 'newcomer' });
     const opened: Door[] = [];
     for (const door of doors) {
       const server = await listen(door, this.context, config.workers > 1);
@@ -179,6 +186,17 @@ class Worker implements Peers {
       );
     }
     this.post({ type: 'listening', doors: opened });
+  }
+
+  /**
+   * Tells all others once more what they know of this worker, since one of them is new. By signals, so that it comes
+   * in its order with what is told besides.
+   */
+  private async introduce(): Promise<void> {
+    const { attention, pubsub } = this.context;
+    const pause = attention.pauseSignal;
+    const signals = [attention.monitorsSignal, pubsub.roll.own, ...(pause === undefined ? [] : [pause])];
+    await Promise.all(signals.map((signal) => this.signal(signal)));
   }
 
   async clientLines(): Promise<string[]> {
@@ -239,6 +257,9 @@ class Worker implements Peers {
         this.answers.get(message.id)?.(message.value);
         this.answers.delete(message.id);
         return;
+      case 'gone':
+        this.context.attention.hear({ about: 'monitors', worker: message.index, count: 0 });
+        return this.pubsub.roll.forget(message.index);
       case 'drain':
         this.drain();
     }
@@ -249,6 +270,7 @@ class Worker implements Peers {
     const { context } = this;
     if (what.about === 'unblock') return context.clients.get(what.id)?.blocked?.unblock(what.how) ?? false;
     const clients = [...context.clients.values()];
+    if (what.about === 'newcomer') return this.introduce();
     if (what.about === 'signal') return this.hear(what.signal);
     if (what.about === 'totals') return [...context.counters.totals];
     if (what.about === 'script') return context.repertoire.sourceOf(what.sha);

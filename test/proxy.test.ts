@@ -1,8 +1,6 @@
 /** The main thread: it waits for the cluster, starts the workers, passes on what they ask, and ends with them. */
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { before, describe, type TestContext, test } from 'node:test';
 import { createLog } from '../src/log.ts';
 import { Slotless } from '../src/proxy.ts';
@@ -10,8 +8,6 @@ import { withFiles } from './config/given.ts';
 import { connect, type RawClient } from './support/client.ts';
 import { commandReply, type FakeCluster, startFake } from './support/fake-node.ts';
 import { freePort } from './support/ports.ts';
-import { startProxy } from './support/proxy.ts';
-import { remove, temporary } from './support/reaper.ts';
 import { until } from './support/wait.ts';
 
 let commands: Buffer;
@@ -157,27 +153,5 @@ describe('proxy', () => {
     await Promise.all([proxy.close(), proxy.close()]);
     assert.equal(lines.filter((line) => line.includes('"closed"')).length, 1);
     for (const each of [port, admin]) await assert.rejects(connect(each));
-  });
-
-  test('a worker that dies takes the process with it: half a proxy serves nobody', async (t) => {
-    const fake = await startFake({ commands });
-    const folder = temporary('slotless-crash');
-    const file = join(folder, 'crash');
-    const crash = `
-      import { existsSync } from 'node:fs';
-      import { isMainThread } from 'node:worker_threads';
-      if (!isMainThread) setInterval(() => {
-        if (existsSync(${JSON.stringify(file)})) throw new Error('as if by a mistake');
-      }, 10);`;
-    const nodeFlags = ['--import', `data:text/javascript,${encodeURIComponent(crash)}`];
-    const proxy = await startProxy({ cluster: fake, nodeFlags, settings: { workers: 2 } });
-    t.after(async () => {
-      await proxy.stop();
-      await fake.stop();
-      remove(folder);
-    });
-    writeFileSync(file, '');
-    assert.equal(await proxy.exited, 1);
-    assert.match(await proxy.logged(/fatal/), /as if by a mistake/);
   });
 });

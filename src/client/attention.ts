@@ -175,11 +175,20 @@ export class Attention {
   }
 
   private countMonitors(): Promise<unknown> {
-    const { signal, worker } = this.options;
-    return signal({ about: 'monitors', worker, count: this.monitors.size });
+    return this.options.signal(this.monitorsSignal);
   }
 
   // ---- among workers
+
+  /** How many look on here, as others are told. */
+  get monitorsSignal(): Signal {
+    return { about: 'monitors', worker: this.options.worker, count: this.monitors.size };
+  }
+
+  /** The pause there is, as others are told. */
+  get pauseSignal(): Signal | undefined {
+    return this.until === 0 ? undefined : { about: 'pause', until: this.until, all: this.all };
+  }
 
   /** What another worker has told. */
   hear(signal: Signal): void {

@@ -73,6 +73,24 @@ export class Roll {
     await this.options.signal({ about: 'subscriptions', worker: this.options.worker, claims });
   }
 
+  /** All that this worker claims. */
+  get own(): Claims {
+    const { worker } = this.options;
+    const claims = this.names.flatMap((names) =>
+      [...(names.values() as Iterable<Map<number, Claim>>)].flatMap((byWorker) => byWorker.get(worker) ?? []),
+    );
+    return { about: 'subscriptions', worker, claims };
+  }
+
+  /** A worker is gone, with all that it has claimed. */
+  forget(worker: number): void {
+    for (const names of this.names)
+      for (const claims of [...(names.values() as Iterable<Map<number, Claim>>)]) {
+        const claim = claims.get(worker);
+        if (claim !== undefined) this.write(worker, { ...claim, clients: 0, users: 0, at: [] });
+      }
+  }
+
   /** What another worker has told. */
   hear({ worker, claims }: Claims): void {
     for (const claim of claims) this.write(worker, claim);

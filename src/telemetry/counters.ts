@@ -70,6 +70,20 @@ export const TOTAL = {
   messagesMissed: 34,
 } as const;
 
+/** Those that go up and down with what a worker has: at its end they are 0. */
+export const GAUGES: readonly number[] = [
+  TOTAL.clients,
+  TOTAL.links,
+  TOTAL.dedicatedLinks,
+  TOTAL.pending,
+  TOTAL.heapBytes,
+  TOTAL.loopLag,
+  TOTAL.loopBusy,
+  TOTAL.blockedClients,
+  TOTAL.subscriptions,
+  TOTAL.subscribers,
+];
+
 export type Total = (typeof TOTAL)[keyof typeof TOTAL];
 
 /** Room for totals that are not there yet; a multiple of a cache line. */
