@@ -331,6 +331,7 @@ function clusterOptions(config: Config) {
   return {
     connectTimeout: link.connectTimeout,
     requestTimeout,
+    silence: link.timeout,
     keepAlive: link.keepAlive,
     backoffMin: link.backoffMin,
     backoffMax: link.backoffMax,

@@ -32,6 +32,8 @@ export interface ClusterEvents {
 
 const CHECK_EVERY = 250;
 const UNUSED_LANE = 30_000;
+/** A node that is silent for longer, ms, is likely to stay so. */
+const PATIENCE = 10_000;
 
 export class Cluster implements LinkOwner {
   readonly options: ClusterOptions;
@@ -53,6 +55,7 @@ export class Cluster implements LinkOwner {
   private readonly nodes = new Map<string, Node>();
   private readonly lanes: Lanes;
   private readonly timer: NodeJS.Timeout;
+  private checks = 0;
 
   constructor(options: ClusterOptions, turn: Turn, counters: Counters, events: ClusterEvents) {
     this.options = options;
@@ -76,7 +79,26 @@ export class Cluster implements LinkOwner {
     this.given = topology;
     this.use({ ...topology, version: this.topology.version + 1 });
     for (const { replicas } of topology.shards) for (const { host, port } of replicas) this.known(host, port);
+    this.leaveReplaced();
     this.gates.tick();
+  }
+
+  /** A node that says nothing and is nobody's primary any more will not answer what it owes. */
+  private leaveReplaced(): void {
+    const now = this.turn.tick();
+    const serving = new Set(this.primaries);
+    for (const node of this.nodes.values())
+      if (!serving.has(node) && node.silentFor(now) > this.options.silence)
+        node.abandon('it is silent, and the cluster has replaced it');
+  }
+
+  /** A node that owes a reply says nothing: does the cluster still count on it? Asked less often as time goes by. */
+  private doubt(node: Node, now: number): void {
+    const silent = node.silentFor(now);
+    if (silent <= this.options.silence) return;
+    if (silent < PATIENCE || this.checks % 8 === 0)
+      this.ask(`${node.address} has been silent for ${silent} ms`);
+    this.leaveReplaced();
   }
 
   /** Corrects the map as a MOVED says; returns the slot's new owner. */
@@ -197,12 +219,14 @@ export class Cluster implements LinkOwner {
 
   private check(): void {
     const now = this.turn.tick();
+    this.checks++;
     let pending = 0;
     for (const node of this.nodes.values()) pending += node.pending;
     this.counters.totals[TOTAL.pending] = pending;
     const current = new Set(this.allNodes().map(({ node }) => node));
     for (const [address, node] of this.nodes) {
       node.check(now);
+      this.doubt(node, now);
       if (current.has(node) || !node.quiet) continue;
       node.close('no longer in the cluster');
       this.nodes.delete(address);

@@ -15,6 +15,9 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** A node that has not answered after so long, ms, has another asked beside it. */
+const HEDGE_AFTER = 200;
+
 export interface DiscoveryOptions {
   readonly seeds: readonly HostPort[];
   readonly natMap: Readonly<Record<string, HostPort>>;
@@ -121,7 +124,10 @@ export class Discovery {
     if (news) this.events.health(problem);
   }
 
-  /** Views of up to `ask` nodes, those of the map first; each that fails is replaced by another. */
+  /**
+   * Views of up to `ask` nodes, those of the map first. Each that fails is replaced by another; one that lets itself be
+   * waited for has another beside it, and nobody waits for it when there are views enough.
+   */
   private async views(): Promise<{ views: View[]; failures: Failure[] }> {
     const known = this.topology.shards.flatMap(({ primary, replicas }) => [primary, ...replicas]);
     const queue: HostPort[] = [...shuffled(known), ...shuffled(this.options.seeds)];
@@ -148,8 +154,26 @@ export class Discovery {
       }
     };
     if (known.length === 0) await askNext();
-    await Promise.all(Array.from({ length: this.options.ask - views.length }, askNext));
-    return { views, failures };
+    const wanted = this.options.ask - views.length;
+    await new Promise<void>((resolve) => {
+      let waiting = 0;
+      const one = () => {
+        waiting++;
+        void askNext().then(() => {
+          if (--waiting === 0 || views.length >= this.options.ask) done();
+        });
+      };
+      const timer = setInterval(() => {
+        if (queue.length > 0) one();
+      }, HEDGE_AFTER);
+      const done = () => {
+        clearInterval(timer);
+        resolve();
+      };
+      for (let i = 0; i < wanted; i++) one();
+      if (wanted <= 0) done();
+    });
+    return { views: [...views], failures };
   }
 }
 

@@ -47,6 +47,8 @@ export interface LinkOptions {
   readonly handshake: readonly Greeting[];
   readonly connectTimeout: number;
   readonly requestTimeout: number;
+  /** For how long a node that owes a reply may say nothing before it is doubted, ms. */
+  readonly silence: number;
   readonly keepAlive: number;
   readonly backoffMin: number;
   readonly backoffMax: number;
@@ -196,11 +198,16 @@ export class Link implements Flushable, Receiving {
 
   /** Ends the connection when it has been silent for too long with something pending. Called by a slow tick. */
   check(now: number): void {
-    if (this.state !== READY || this.flushed === this.head || this.patient) return;
-    const silent = now - Math.max(this.headAt, this.readAt);
+    const silent = this.silentFor(now);
     if (silent <= this.options.requestTimeout) return;
     this.totals[TOTAL.timeouts]! += 1;
     this.fail(`no reply for ${Math.round(silent)} ms`);
+  }
+
+  /** For how long the node has said nothing although it owes a reply, ms. */
+  silentFor(now: number): number {
+    if (this.state !== READY || this.flushed === this.head || this.patient) return 0;
+    return now - Math.max(this.headAt, this.readAt);
   }
 
   /** True when nothing is pending and nothing is under way. */

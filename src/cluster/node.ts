@@ -98,6 +98,20 @@ export class Node {
     link.close();
   }
 
+  /** The longest silence of a link that is owed a reply, ms. */
+  silentFor(now: number): number {
+    let longest = 0;
+    for (const link of this.lanes) longest = Math.max(longest, link?.silentFor(now) ?? 0);
+    for (const link of this.borrowed) longest = Math.max(longest, link.silentFor(now));
+    return longest;
+  }
+
+  /** Breaks off the links that wait for a reply. What is pending on them is told. */
+  abandon(reason: string): void {
+    for (const link of [...this.lanes, ...this.borrowed])
+      if (link !== undefined && !link.quiet && !link.patient) link.breakOff(reason);
+  }
+
   check(now: number): void {
     for (const link of this.lanes) link?.check(now);
     for (const link of this.borrowed) link.check(now);

@@ -174,6 +174,12 @@ export const SCHEMA = Type.Object({
   }),
   link: Type.Object({
     connectTimeout: ms(2 * second, 10, 10 * minute, 'how long connecting and the handshake may take'),
+    timeout: ms(
+      second,
+      50,
+      10 * minute,
+      'silence of a node that owes a reply after which the cluster is asked whether it has replaced it',
+    ),
     backoffMin: ms(50, 1, minute, 'the first wait before connecting again'),
     backoffMax: ms(2 * second, 1, 10 * minute, 'the longest wait before connecting again'),
     keepAlive: ms(30 * second, second, hour, 'silence after which TCP asks whether the node is there'),

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { ACL_COMMANDS } from '../../src/client/acl.ts';
 import { FUNCTION_COMMANDS } from '../../src/client/functions.ts';
 import { SCRIPT_COMMANDS } from '../../src/client/scripts.ts';
 import { SERVER_COMMANDS } from '../../src/client/server.ts';
@@ -18,7 +19,7 @@ const KEYS = 300;
 
 const servers = await availableServers();
 
-const BY_HAND = { ...SERVER_COMMANDS, ...SCRIPT_COMMANDS, ...FUNCTION_COMMANDS };
+const BY_HAND = { ...ACL_COMMANDS, ...SERVER_COMMANDS, ...SCRIPT_COMMANDS, ...FUNCTION_COMMANDS };
 
 describe('the servers as one', { concurrency: true }, () => {
   for (const server of servers) {

@@ -36,6 +36,7 @@ export function linkOptions(port: number, more: Partial<LinkOptions> = {}): Link
     handshake: [],
     connectTimeout: 5000,
     requestTimeout: 60_000,
+    silence: 30_000,
     keepAlive: 0,
     backoffMin: 1,
     backoffMax: 5,

@@ -3,7 +3,7 @@
  * in which order.
  *
  * Each publisher numbers its messages on each channel. A message counts as published when its reply says that
- * somebody has heard it; one whose outcome is unknown may be heard or not, once.
+ * all have heard it; one whose outcome is unknown may be heard or not, once.
  */
 
 import assert from 'node:assert/strict';
@@ -26,11 +26,11 @@ export interface Account {
   readonly published: number;
   readonly expected: number;
   readonly heard: number;
-  /** Not heard although the publisher was told that somebody has; heard twice; heard behind a later one of the same publisher. */
+  /** Not heard although the publisher was told that all have; heard twice; heard behind a later one of the same publisher. */
   readonly missing: number;
   readonly twice: number;
   readonly late: number;
-  /** Publishes without an outcome, refused ones, and those that nobody heard as the publisher was told. */
+  /** Publishes without an outcome, refused ones, and those that not all have heard, as the publisher was told. */
   readonly unknown: number;
   readonly refused: number;
   readonly unheard: number;
@@ -144,13 +144,19 @@ export class Crowd {
       );
       replies.forEach((reply, i) => {
         const text = String(reply);
-        if (text.startsWith(':') && text !== ':0\r\n') return;
-        if (text === ':0\r\n') this.unheard++;
+        if (this.allHeard(text)) return;
+        if (text.startsWith(':')) this.unheard++;
         else if (/outcome of this write is unknown/.test(text)) this.unknown++;
         else this.refused++;
         this.doubtful[publisher]![batch[i]!]!.add(numbers[i]!);
       });
     }
+  }
+
+  /** The reply says that all subscribers of a channel have heard. */
+  private allHeard(reply: string): boolean {
+    const { subscribers, channels } = this.options;
+    return reply.startsWith(':') && Number(reply.slice(1)) >= Math.floor(subscribers / channels);
   }
 
   /** Waits until the last message of every publisher has come to all, and counts. `limitMs`: for what may be missing. */
@@ -177,7 +183,7 @@ export class Crowd {
       await until('a last message', async () => {
         const number = ++given[channel]!;
         const reply = String(await client.call(verb, channelName(channel), `${publisher}:${number}`));
-        const heard = /^:[1-9]/.test(reply);
+        const heard = this.allHeard(reply);
         if (!heard) this.doubtful[publisher]![channel]!.add(number);
         return heard;
       });
