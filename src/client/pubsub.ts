@@ -3,17 +3,17 @@
 // The nodes count the proxy's own subscriptions, one for each worker; in their place its clients are counted. What
 // others have subscribed to at the nodes without this proxy is in the sums as the nodes say it.
 
-import { addressOf } from '../cluster/node.ts';
+import { addressOf, type Node } from '../cluster/node.ts';
 import type { Command } from '../command/command.ts';
 import { matchesGlob } from '../command/glob.ts';
 import { CHANNEL, type Kind, PATTERN, SHARD } from '../pubsub/names.ts';
 import * as errors from '../resp/errors.ts';
 import { array, bulk, integer } from '../resp/write.ts';
-import { Asker } from './asker.ts';
+import { Asker, ServerError } from './asker.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
 import { denialOfOther } from './rights.ts';
-import { SavedArguments } from './saved.ts';
+import { parseReply, SavedArguments } from './saved.ts';
 
 /** To which the nodes tell the proxy itself of changed keys. */
 const OWN_CHANNEL = '__redis__:invalidate';
@@ -44,7 +44,9 @@ async function channels(client: Client, kind: Kind, args: SavedArguments): Promi
   const { roll } = client.context.pubsub;
   const pattern = args.argc > 2 ? args.word(2) : undefined;
   const replies = await ofNodes(client, ['PUBSUB', kind === SHARD ? 'SHARDCHANNELS' : 'CHANNELS']);
-  const names = new Set((replies as Buffer[][]).flat().map((name) => name.toString('latin1')));
+  const names = new Set(
+    replies.flatMap((reply) => ((reply ?? []) as Buffer[]).map((name) => name.toString('latin1'))),
+  );
   const own = new Set(roll.keys(kind));
   for (const key of own) if (roll.clients(kind, key) > 0) names.add(key);
   const doubtful = [...names].filter(
@@ -74,7 +76,10 @@ async function numbersOf(client: Client, kind: Kind, keys: readonly string[]): P
   return keys.map((key, i) => {
     // Each worker has one subscription at each node for itself, if any of its clients tracks keys.
     if (key === OWN_CHANNEL) return roll.clients(kind, key);
-    const atNodes = replies.reduce((sum: number, reply) => sum + Number((reply as unknown[])[2 * i + 1]), 0);
+    const atNodes = replies.reduce(
+      (sum: number, reply) => sum + Number((reply as unknown[] | undefined)?.[2 * i + 1] ?? 0),
+      0,
+    );
     return Math.max(0, atNodes - roll.subscriptions(kind, key)) + roll.clients(kind, key);
   });
 }
@@ -86,11 +91,20 @@ async function patterns(client: Client): Promise<Buffer> {
   const others = client.cluster.allNodes().map(({ node }, i) => {
     const address = addressOf(node.host, node.port);
     const own = roll.keys(PATTERN).filter((key) => roll.subscriptions(PATTERN, key, address) > 0).length;
-    return Math.max(0, Number(replies[i]) - own);
+    return Math.max(0, Number(replies[i] ?? 0) - own);
   });
   return integer(others.reduce((sum, count) => sum + count, roll.keys(PATTERN).length));
 }
 
+/** What each node says; undefined for one that can't be reached: nobody is subscribed there. */
 function ofNodes(client: Client, words: readonly (string | Buffer)[]): Promise<unknown[]> {
-  return Asker.asProxy(client, (asker) => asker.ofNodes(words));
+  const ask = async (asker: Asker, node: Node) => {
+    const reply = parseReply(await asker.raw(node, words));
+    if (!(reply instanceof Error)) return reply;
+    if (reply.message.startsWith('CLUSTERDOWN slotless:')) return undefined;
+    throw new ServerError(reply.message);
+  };
+  return Asker.asProxy(client, (asker) =>
+    Promise.all(client.cluster.allNodes().map(({ node }) => ask(asker, node))),
+  );
 }

@@ -83,12 +83,12 @@ export class Cluster implements LinkOwner {
     this.gates.tick();
   }
 
-  /** A node that says nothing and is nobody's primary any more will not answer what it owes. */
+  /** A node that says nothing, and that the others count on no more, will not answer what it owes. */
   private leaveReplaced(): void {
     const now = this.turn.tick();
-    const serving = new Set(this.primaries);
+    const current = new Set(this.allNodes().map(({ node }) => node));
     for (const node of this.nodes.values())
-      if (!serving.has(node) && node.silentFor(now) > this.options.silence)
+      if (!current.has(node) && node.silentFor(now) > this.options.silence)
         node.abandon('it is silent, and the cluster has replaced it');
   }
 

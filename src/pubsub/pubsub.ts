@@ -89,14 +89,16 @@ export class PubSub implements UpstreamOwner {
     const map = this.subscriptions[kind]!;
     const key = name.toString('latin1');
     let subscription = map.get(key);
-    if (subscription === undefined) {
-      subscription = new Subscription(kind, name, this.turn);
-      map.set(key, subscription);
-      this.totals[TOTAL.subscriptions]! += 1;
-      this.place(subscription);
-      this.timer ??= setInterval(() => this.tick(), TICK);
+    if (subscription !== undefined) {
+      subscription.users++;
+      return subscription;
     }
-    subscription.users++;
+    subscription = new Subscription(kind, name, this.turn);
+    subscription.users = 1;
+    map.set(key, subscription);
+    this.totals[TOTAL.subscriptions]! += 1;
+    this.place(subscription);
+    this.timer ??= setInterval(() => this.tick(), TICK);
     return subscription;
   }
 
@@ -182,7 +184,7 @@ export class PubSub implements UpstreamOwner {
     for (const subscription of this.all()) {
       subscription.left.clear();
       // A shard channel goes to its owner from a replica that stood in for it; others stay where they are.
-      if (subscription.scope !== ANY) this.place(subscription);
+      if (subscription.scope !== ANY || subscription.upstreams.size === 0) this.place(subscription);
     }
   }
 
@@ -201,6 +203,8 @@ export class PubSub implements UpstreamOwner {
   /** Asks for a subscription where it is to be had and has not been asked for, and leaves where it is not. */
   private place(subscription: Subscription): void {
     const { scope, slot, upstreams } = subscription;
+    // Its clients have just been disconnected.
+    if (subscription.users === 0) return;
     if (isSingle(scope)) {
       const map = scope === ONE_SHARD ? this.cluster.topology : this.map;
       const nodes = candidates(map, scope, slot, this.options.replicas);
@@ -279,6 +283,8 @@ export class PubSub implements UpstreamOwner {
       this.cluster.ask(`subscriptions at ${upstream.address} were lost`);
     }
     for (const subscription of subscriptions) {
+      // Given back while those before it were seen to, with the clients that were disconnected.
+      if (subscription.users === 0) continue;
       const heard = subscription.upstreams.get(upstream) === true;
       subscription.upstreams.set(upstream, false);
       const single = isSingle(subscription.scope);
@@ -288,7 +294,7 @@ export class PubSub implements UpstreamOwner {
         this.beginGap(subscription, upstream, reason);
       if (single) this.elsewhere(upstream, subscription);
       else this.settle(subscription);
-      if (heard) this.claim(subscription);
+      if (heard && subscription.users > 0) this.claim(subscription);
     }
   }
 
@@ -330,7 +336,8 @@ export class PubSub implements UpstreamOwner {
     const error = Buffer.from(`-${text}\r\n`, 'latin1');
     const target = text.startsWith('MOVED') ? targetOf(error, 0, error.length) : undefined;
     // Nodes that disagree need time: the tick asks again.
-    if (target === undefined || target.host === '' || ++subscription.redirects > IMMEDIATE) return;
+    if (subscription.users === 0 || target === undefined || target.host === '') return;
+    if (++subscription.redirects > IMMEDIATE) return;
     const { host, port } = this.cluster.moved(target.slot, target.host, target.port);
     this.upstreamAt({ host, port }).take(subscription);
   }

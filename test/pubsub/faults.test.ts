@@ -109,6 +109,7 @@ describe('subscribers', () => {
     await cluster.cli((await cluster.ownerOf(3)).port, 'CLIENT', 'KILL', 'TYPE', 'pubsub');
     await client.closed;
     await proxy.logged(/messages may have been missed \(pubsub.onGap\)/);
+    await until('nothing to be left of it', async () => (await heardAt(cluster, CHANNEL)).length === 0);
     assert.equal(await other.ask('PUBLISH', `{${tagOf(12000)}}c`, 'x'), 1);
     assert.equal(String((await far.read())[0]), message(`{${tagOf(12000)}}c`, 'x'));
     far.destroy();
@@ -194,6 +195,23 @@ describe('subscribers', () => {
       for (const client of [slow, good, publisher]) client.destroy();
     });
   }
+
+  test('are counted while a node can not be reached', async () => {
+    const proxy = await open();
+    const [client, other] = [await subscribed(proxy), await proxy.connect()];
+    const replica = await mover.heirOf(await cluster.ownerOf(3));
+    await cluster.kill(replica.port);
+    try {
+      assert.deepEqual(await other.ask('PUBSUB', 'NUMSUB', CHANNEL), [CHANNEL, 1]);
+      assert.deepEqual(await other.ask('PUBSUB', 'CHANNELS', CHANNEL), [CHANNEL]);
+      assert.equal(await other.ask('PUBSUB', 'NUMPAT'), 0);
+    } finally {
+      await cluster.restart(replica.port);
+      await mover.agreed();
+    }
+    client.destroy();
+    other.destroy();
+  });
 
   test('hear on when the primary of their channel is replaced by plan', async () => {
     const proxy = await open();
