@@ -74,9 +74,8 @@ export type Inquiry =
   | { readonly about: 'unblock'; readonly id: number; readonly how: HowToUnblock };
 
 const DRAIN_POLL = 20;
-/** A message that can always be passed on; and the longest there is, with its channel. */
-const MESSAGE = 16 * 1024 * 1024;
-const LONGEST_MESSAGE = 2 ** 31 - 1;
+/** The longest bulk that a server takes, and a channel with it. Who hears it has limits of its own. */
+const LONGEST_MESSAGE = 640 * 1024 * 1024;
 /** Pings that a node may leave unanswered within `pubsub.silence`. */
 const PINGS = 3;
 /** Indexes into the shared BigInt64Array. */
@@ -313,7 +312,7 @@ function bytesOf(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-function feedOptions({ username, password, link, pubsub }: Config) {
+function feedOptions({ username, password, link }: Config) {
   return {
     username,
     password,
@@ -321,8 +320,7 @@ function feedOptions({ username, password, link, pubsub }: Config) {
     backoffMin: link.backoffMin,
     backoffMax: link.backoffMax,
     keepAlive: link.keepAlive,
-    // No subscriber may be told more at a time.
-    frameBytes: pubsub.outputLimit.hard > 0 ? Math.max(pubsub.outputLimit.hard, MESSAGE) : LONGEST_MESSAGE,
+    frameBytes: LONGEST_MESSAGE,
   };
 }
 

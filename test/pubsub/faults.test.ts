@@ -196,6 +196,26 @@ describe('subscribers', () => {
     });
   }
 
+  test('get a message of 40 MB whole, or are cut off at it as by a server', async () => {
+    // Else the nodes cut the proxy itself off.
+    for (const { port } of cluster.nodes)
+      await cluster.cli(port, 'CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 0 0 0');
+    const text = Buffer.alloc(40_000_000, 'x');
+    const [limited, unlimited] = [await open(), await open({ 'pubsub.outputLimit': '0 0 0' })];
+    const [cut, good, publisher] = [
+      await subscribed(limited),
+      await subscribed(unlimited),
+      await limited.connect(),
+    ];
+    await publisher.ask('PUBLISH', CHANNEL, text);
+    const heard = (await good.read())[0]!;
+    assert.ok(heard.subarray(-text.length - 2, -2).equals(text));
+    await cut.closed;
+    await limited.logged(/pubsub\.outputLimit, hard/);
+    assert.equal(await publisher.ask('PING'), 'PONG');
+    for (const client of [good, publisher]) client.destroy();
+  });
+
   test('are counted while a node can not be reached', async () => {
     const proxy = await open();
     const [client, other] = [await subscribed(proxy), await proxy.connect()];
