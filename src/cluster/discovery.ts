@@ -50,6 +50,8 @@ export class Discovery {
   private readonly options: DiscoveryOptions;
   private readonly events: DiscoveryEvents;
   private timer: NodeJS.Timeout | undefined;
+  /** Nodes that were asked and have not answered yet. */
+  private readonly owing = new Set<string>();
   private asking = false;
   private again = false;
   private lastAsked = Number.NEGATIVE_INFINITY;
@@ -126,7 +128,8 @@ export class Discovery {
 
   /**
    * Views of up to `ask` nodes, those of the map first. Each that fails is replaced by another; one that lets itself be
-   * waited for has another beside it, and nobody waits for it when there are views enough.
+   * waited for has another beside it, and nobody waits for it when there are views enough, or more than half of them
+   * and no other node to ask.
    */
   private async views(): Promise<{ views: View[]; failures: Failure[] }> {
     const known = this.topology.shards.flatMap(({ primary, replicas }) => [primary, ...replicas]);
@@ -134,11 +137,19 @@ export class Discovery {
     const views: View[] = [];
     const failures: Failure[] = [];
     const tried = new Set<string>();
+    const late: HostPort[] = [];
+    let desperate = false;
     const askNext = async (): Promise<void> => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         const address = addressOf(next.host, next.port);
         if (tried.has(address)) continue;
         tried.add(address);
+        // One that still owes an answer to an earlier question is left alone, as long as others say something.
+        if (this.owing.has(address) && !desperate) {
+          late.push(next);
+          continue;
+        }
+        this.owing.add(address);
         try {
           const view = await viewOf(
             { ...this.options, host: next.host, port: next.port },
@@ -150,28 +161,45 @@ export class Discovery {
           return;
         } catch (error) {
           failures.push(failureOf(address, error as NodeJS.ErrnoException));
+        } finally {
+          this.owing.delete(address);
         }
       }
     };
-    if (known.length === 0) await askNext();
-    const wanted = this.options.ask - views.length;
+    const { ask } = this.options;
     await new Promise<void>((resolve) => {
       let waiting = 0;
-      const one = () => {
-        waiting++;
-        void askNext().then(() => {
-          if (--waiting === 0 || views.length >= this.options.ask) done();
-        });
-      };
       const timer = setInterval(() => {
         if (queue.length > 0) one();
+        else if (views.length * 2 > ask) done();
       }, HEDGE_AFTER);
       const done = () => {
         clearInterval(timer);
         resolve();
       };
-      for (let i = 0; i < wanted; i++) one();
-      if (wanted <= 0) done();
+      const one = () => {
+        waiting++;
+        void askNext().then(() => {
+          waiting--;
+          if (views.length >= ask) return done();
+          more();
+          if (waiting > 0) return;
+          if (views.length > 0 || late.length === 0) return done();
+          desperate = true;
+          for (const node of late.splice(0)) {
+            tried.delete(addressOf(node.host, node.port));
+            queue.push(node);
+          }
+          more();
+        });
+      };
+      const more = () => {
+        while (waiting + views.length < ask && queue.length > 0) one();
+      };
+      // From one seed the others become known.
+      if (known.length === 0 && queue.length > 0) one();
+      else more();
+      if (waiting === 0) done();
     });
     return { views: [...views], failures };
   }

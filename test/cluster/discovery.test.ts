@@ -114,6 +114,16 @@ describe('finding the cluster', () => {
     await serves(t, await proxyOf(t, fake.seeds, { 'link.connectTimeout': 500 }));
   });
 
+  test('nodes that never answer are not waited for, whoever is asked first', async (t) => {
+    for (const silent of [[0], [1], [2], [0, 1]]) {
+      const fake = await fakes(t, silent.length + 2);
+      for (const i of silent)
+        fake.nodes[i]!.script = ({ name }) => (name === 'CLUSTER' ? { fate: 'hang' } : undefined);
+      // Longer than this test may take.
+      await serves(t, await proxyOf(t, fake.seeds, { 'link.connectTimeout': 600_000 }));
+    }
+  });
+
   test('an endpoint that is empty, null or ? is the host that was asked', async (t) => {
     for (const endpoint of ['', null, '?']) {
       const fake = await fakes(t);
