@@ -44,7 +44,7 @@ export interface PubSubOptions {
   readonly holdFor: number;
 }
 
-const TICK = 100;
+const TICK = 50;
 /** Redirects that are followed at once. */
 const IMMEDIATE = 3;
 
@@ -207,9 +207,11 @@ export class PubSub implements UpstreamOwner {
     if (subscription.users === 0) return;
     if (isSingle(scope)) {
       const map = scope === ONE_SHARD ? this.cluster.topology : this.map;
-      const nodes = candidates(map, scope, slot, this.options.replicas);
-      const node =
-        this.best(nodes.filter((one) => !subscription.left.has(addressIn(one)))) ?? this.best(nodes);
+      const all = candidates(map, scope, slot, this.options.replicas);
+      // A replica hears of a shard channel what its primary has told already: it stands in for a lost one alone.
+      const own = scope === ONE_SHARD && all[0] !== undefined && !this.lost.has(addressIn(all[0]));
+      const nodes = own ? all.slice(0, 1) : all;
+      const node = this.best(nodes.filter((one) => !subscription.left.has(addressIn(one))));
       if (node !== undefined && !upstreams.has(node)) node.take(subscription);
       return;
     }
@@ -249,8 +251,12 @@ export class PubSub implements UpstreamOwner {
     for (const upstream of this.upstreams.all())
       if (!upstream.ready && this.lost.has(upstream.address))
         for (const subscription of [...upstream.subscriptions]) this.elsewhere(upstream, subscription);
-    for (const subscription of this.subscriptions[SHARD]!.values())
-      if (subscription.upstreams.size === 0) this.place(subscription);
+    for (const subscription of this.subscriptions[SHARD]!.values()) {
+      if (subscription.upstreams.size > 0) continue;
+      this.place(subscription);
+      if (subscription.upstreams.size === 0)
+        this.cluster.ask(`nobody is known to have slot ${subscription.slot}`);
+    }
     if (active) return;
     clearInterval(this.timer);
     this.timer = undefined;
@@ -323,10 +329,12 @@ export class PubSub implements UpstreamOwner {
   moved(upstream: Upstream, subscription: Subscription): void {
     if (subscription.home !== upstream) return;
     subscription.home = undefined;
-    // It may be a replica now, which would take the subscription again and, for a while, hear nothing.
-    subscription.left.add(upstream.address);
     this.cluster.ask(`the shard channels of slot ${subscription.slot} have left ${upstream.address}`);
     this.beginGap(subscription, upstream, 'its slot has moved');
+    // Where it was the owner it may be a replica now, which would take the subscription again and hear nothing for a
+    // while. So the news of another owner is waited for, by a new map or by somebody's MOVED.
+    const owner = this.cluster.ownerOf(subscription.slot)?.address;
+    if (owner === upstream.address) subscription.left.add(owner);
     this.place(subscription);
     this.claim(subscription);
   }

@@ -25,6 +25,9 @@ export function receiversBeside(
 
 function beside(roll: Roll, kind: Kind, key: string, node: string): number {
   let count = 0;
-  for (const { clients, at } of roll.of(kind, key)) count += at.includes(node) ? clients - 1 : clients;
+  for (const { clients, at } of roll.of(kind, key)) {
+    // A worker that hears it nowhere now will not hear this.
+    if (at.length > 0) count += at.includes(node) ? clients - 1 : clients;
+  }
   return count;
 }
