@@ -3,6 +3,7 @@
 
 import type { Server } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { ownUser } from './client/asker.ts';
 import { Attention, type Signal } from './client/attention.ts';
 import { clientLine, matches } from './client/clients.ts';
 import type {
@@ -114,7 +115,6 @@ class Worker implements Peers {
     });
     cluster.adopt(start.topology);
     const shared = new BigInt64Array(start.shared);
-    const own = { username: bytesOf(config.username), password: bytesOf(config.password) };
     const clients = new Map<number, Connection>();
     const feed = feedOptions(config);
     const worker = config.workers > 1 ? start.index : -1;
@@ -153,7 +153,7 @@ class Worker implements Peers {
         signal: (signal) => this.signal(signal),
       }),
       log,
-      user: config.clientAuth === 'proxy' ? own : { username: '', password: '' },
+      user: config.clientAuth === 'proxy' ? ownUser(config) : { username: '', password: '' },
       openToAll: config.clientAuth === 'proxy' || !start.server.authRequired,
       admit: () => {
         if (Atomics.add(shared, CLIENTS, 1n) < BigInt(config.limits.clients)) return true;
@@ -305,11 +305,6 @@ class Worker implements Peers {
       this.post({ type: 'drained' });
     }, DRAIN_POLL);
   }
-}
-
-/** Text as the bytes that are sent for it, written as Latin-1: the form in which users and passwords are kept. */
-function bytesOf(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
 }
 
 function feedOptions({ username, password, link }: Config) {

@@ -6,6 +6,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
 import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
+import type { Config } from '../config.ts';
 import { limit, notServed } from '../resp/errors.ts';
 import { command } from '../resp/write.ts';
 import { collect } from './collect.ts';
@@ -27,6 +28,14 @@ export interface OnBehalf {
   readonly context: Context;
 }
 
+/** The proxy's own user: its bytes written as Latin-1, the form in which users and passwords are kept. */
+export function ownUser({ username, password }: Pick<Config, 'username' | 'password'>) {
+  return {
+    username: Buffer.from(username).toString('latin1'),
+    password: Buffer.from(password).toString('latin1'),
+  };
+}
+
 export class Asker implements Caller {
   readonly cluster: Cluster;
   readonly lane: Lane;
@@ -44,16 +53,7 @@ export class Asker implements Caller {
 
   /** Runs `work` with questions that have the proxy's rights: about the cluster, and not about the data. */
   static asProxy<T>(client: Room, work: (asker: Asker) => Promise<T>): Promise<T> {
-    const { username, password } = client.context.config;
-    return Asker.as(
-      client,
-      {
-        username: Buffer.from(username).toString('latin1'),
-        password: Buffer.from(password).toString('latin1'),
-        db: 0,
-      },
-      work,
-    );
+    return Asker.as(client, { ...ownUser(client.context.config), db: 0 }, work);
   }
 
   private static async as<T>(

@@ -20,6 +20,7 @@ import { integer } from '../resp/write.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Client } from './client.ts';
 import { Question, Request } from './request.ts';
+import { partsOf } from './subscribed.ts';
 
 /** Messages of plain channels are in order by themselves: whoever has the keys of a slot has no part in them. */
 const CHANNEL_SLOTS = SLOTS;
@@ -187,9 +188,7 @@ async function publishToOneself(
   const raw = await Question.ask(client, whom, request, false);
   const node = typeof whom === 'number' ? cluster.ownerOf(whom) : whom;
   const reply = counted(counting, 0, node, raw, 0, raw.length);
-  const own = [...(client.session.subscribed?.held() ?? [])].flatMap(({ subscription, shard }) =>
-    shard ? [subscription, shard] : [subscription],
-  );
+  const own = [...(client.session.subscribed?.held() ?? [])].flatMap(partsOf);
   const hears = own.filter((subscription) => isFor(subscription, counting));
   await Promise.all(hears.map((subscription) => counting.pubsub.fence(subscription)));
   return reply;

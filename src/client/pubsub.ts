@@ -3,7 +3,7 @@
 // The nodes count the proxy's own subscriptions, one for each worker; in their place its clients are counted. What
 // others have subscribed to at the nodes without this proxy is in the sums as the nodes say it.
 
-import { addressOf, type Node } from '../cluster/node.ts';
+import type { Node } from '../cluster/node.ts';
 import type { Command } from '../command/command.ts';
 import { matchesGlob } from '../command/glob.ts';
 import { CHANNEL, type Kind, PATTERN, SHARD } from '../pubsub/names.ts';
@@ -89,8 +89,7 @@ async function patterns(client: Client): Promise<Buffer> {
   const { roll } = client.context.pubsub;
   const replies = await ofNodes(client, ['PUBSUB', 'NUMPAT']);
   const others = client.cluster.allNodes().map(({ node }, i) => {
-    const address = addressOf(node.host, node.port);
-    const own = roll.keys(PATTERN).filter((key) => roll.subscriptions(PATTERN, key, address) > 0).length;
+    const own = roll.keys(PATTERN).filter((key) => roll.subscriptions(PATTERN, key, node.address) > 0).length;
     return Math.max(0, Number(replies[i] ?? 0) - own);
   });
   return integer(others.reduce((sum, count) => sum + count, roll.keys(PATTERN).length));

@@ -6,7 +6,7 @@
 
 import type { Cluster } from '../cluster/cluster.ts';
 import { CHANNEL, type Kind, PATTERN, SHARD } from '../pubsub/names.ts';
-import { Asker, type Room } from './asker.ts';
+import { Asker, ownUser, type Room } from './asker.ts';
 import type { Attentive, Signal } from './attention.ts';
 import type { Revocation } from './context.ts';
 import { parseReply } from './saved.ts';
@@ -63,11 +63,11 @@ export class Revoked implements Revocation {
 
   /** By user; without those of the proxy's own user, whom the nodes judge themselves. */
   private subscribersOfOthers(): Map<string, Attentive[]> {
-    const own = Buffer.from(this.options.context.config.username).toString('latin1');
+    const own = ownUser(this.options.context.config);
     const users = new Map<string, Attentive[]>();
     for (const client of this.clients.values()) {
       const { subscribed, username } = client.session;
-      if (subscribed === undefined || username === own) continue;
+      if (subscribed === undefined || username === own.username) continue;
       users.set(username, [...(users.get(username) ?? []), client]);
     }
     return users;

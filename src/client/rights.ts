@@ -1,7 +1,7 @@
 // May a client's user give a command that the proxy answers itself? The servers' ACL rules say so. Cold.
 
 import * as errors from '../resp/errors.ts';
-import { Asker, type OnBehalf } from './asker.ts';
+import { Asker, type OnBehalf, ownUser } from './asker.ts';
 import { parseReply, type SavedArguments } from './saved.ts';
 
 /**
@@ -23,8 +23,8 @@ export async function denial(client: OnBehalf, args: SavedArguments): Promise<Bu
 
 /** The same for what the proxy's own user does in the client's place: where that is the client's too, a server judges. */
 export async function denialOfOther(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
-  const own = Buffer.from(client.context.config.username).toString('latin1');
-  return client.session.username === own ? undefined : denial(client, args);
+  const own = ownUser(client.context.config);
+  return client.session.username === own.username ? undefined : denial(client, args);
 }
 
 /** What a server says where it denies a command: not which key or channel, and in Redis 7.0 in other words. */

@@ -13,7 +13,7 @@ import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
 import { denialOfOther } from './rights.ts';
 import { SavedArguments } from './saved.ts';
-import { enter, giveBack, type Held, quit, Subscribed } from './subscribed.ts';
+import { enter, giveBack, type Held, partsOf, quit, Subscribed } from './subscribed.ts';
 
 const NOTHING = Buffer.alloc(0);
 
@@ -83,7 +83,7 @@ function take({ context }: Client, kind: Kind, name: Buffer): Held {
 /** Resolves when all of it is heard and all workers know, with the reason if some of it can't be. */
 async function heard({ context }: Client, all: readonly Held[]): Promise<string | undefined> {
   const { pubsub } = context;
-  const parts = all.flatMap(({ subscription, shard }) => (shard ? [subscription, shard] : [subscription]));
+  const parts = all.flatMap(partsOf);
   const problems = await Promise.all(parts.map((part) => pubsub.heardOf(part)));
   const problem = problems.find((one) => one !== undefined);
   if (problem !== undefined) return problem;

@@ -16,6 +16,11 @@ export interface Held {
   readonly shard: Subscription | undefined;
 }
 
+/** The subscriptions that it is. */
+export function partsOf({ subscription, shard }: Held): Subscription[] {
+  return shard === undefined ? [subscription] : [subscription, shard];
+}
+
 export class Subscribed {
   /** By kind: by key. */
   private readonly names: readonly Map<string, Held>[] = [new Map(), new Map(), new Map()];

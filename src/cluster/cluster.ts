@@ -79,14 +79,12 @@ export class Cluster implements LinkOwner {
     this.given = topology;
     this.use({ ...topology, version: this.topology.version + 1 });
     for (const { replicas } of topology.shards) for (const { host, port } of replicas) this.known(host, port);
-    this.leaveReplaced();
+    this.leaveReplaced(new Set(this.allNodes().map(({ node }) => node)), this.turn.tick());
     this.gates.tick();
   }
 
   /** A node that says nothing, and that the others count on no more, will not answer what it owes. */
-  private leaveReplaced(): void {
-    const now = this.turn.tick();
-    const current = new Set(this.allNodes().map(({ node }) => node));
+  private leaveReplaced(current: ReadonlySet<Node>, now: number): void {
     for (const node of this.nodes.values())
       if (!current.has(node) && node.silentFor(now) > this.options.silence)
         node.abandon('it is silent, and the cluster has replaced it');
@@ -98,7 +96,6 @@ export class Cluster implements LinkOwner {
     if (silent <= this.options.silence) return;
     if (silent < PATIENCE || this.checks % 8 === 0)
       this.ask(`${node.address} has been silent for ${silent} ms`);
-    this.leaveReplaced();
   }
 
   /** Corrects the map as a MOVED says; returns the slot's new owner. */
@@ -224,6 +221,7 @@ export class Cluster implements LinkOwner {
     for (const node of this.nodes.values()) pending += node.pending;
     this.counters.totals[TOTAL.pending] = pending;
     const current = new Set(this.allNodes().map(({ node }) => node));
+    this.leaveReplaced(current, now);
     for (const [address, node] of this.nodes) {
       node.check(now);
       this.doubt(node, now);
