@@ -102,7 +102,7 @@ export function askKeys(client: Client, command: Command, f: Frame): boolean {
   const args = savedArguments(f);
   return client.workOut(command, async () => {
     const any = client.cluster.anySlot(client.session.id);
-    const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
+    const words = args.words();
     const found = parseReply(
       await Question.ask(client, any, encodeCommand(['COMMAND', 'GETKEYS', ...words]), true),
     );

@@ -62,7 +62,7 @@ async function channels(client: Client, kind: Kind, args: SavedArguments): Promi
 
 /** PUBSUB NUMSUB [channel ...], PUBSUB SHARDNUMSUB [channel ...] */
 async function counts(client: Client, kind: Kind, args: SavedArguments): Promise<Buffer> {
-  const keys = Array.from({ length: args.argc - 2 }, (_, i) => args.text(i + 2));
+  const keys = args.texts(2);
   const numbers = await numbersOf(client, kind, keys);
   return array(keys.flatMap((key, i) => [bulk(Buffer.from(key, 'latin1')), integer(numbers[i]!)]));
 }

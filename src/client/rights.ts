@@ -11,7 +11,7 @@ import { parseReply, type SavedArguments } from './saved.ts';
 export async function denial(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
   const { username, id } = client.session;
   const user = username === '' ? 'default' : Buffer.from(username, 'latin1');
-  const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
+  const words = args.words();
   const slot = client.cluster.anySlot(id);
   const verdict = parseReply(
     await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'DRYRUN', user, ...words])),

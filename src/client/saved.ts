@@ -27,6 +27,15 @@ export class SavedArguments implements Arguments {
   text(i: number): string {
     return this.bytes.toString('latin1', this.starts[i], this.ends[i]);
   }
+
+  /** All arguments from one on, the command's name being the first. */
+  words(from = 0): Buffer[] {
+    return Array.from({ length: this.argc - from }, (_, i) => this.word(from + i));
+  }
+
+  texts(from = 0): string[] {
+    return Array.from({ length: this.argc - from }, (_, i) => this.text(from + i));
+  }
 }
 
 export function savedArguments(f: Frame): SavedArguments {

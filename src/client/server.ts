@@ -61,7 +61,7 @@ export const SERVER_COMMANDS: Readonly<Record<string, Handler>> = {
 function worked(work: (inquest: Inquest) => Promise<Buffer>): Handler {
   return (client, command, f) => {
     const args = new SavedArguments(f);
-    const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
+    const words = args.words();
     if (client.cluster.shardSlots().length === 0)
       return client.refuse(command, errors.notReady('no shard is known'));
     return client.workOut(command, () =>

@@ -36,7 +36,7 @@ function worked(work: (client: Client, args: SavedArguments) => Promise<Buffer>)
 async function subscribe(client: Client, kind: Kind, args: SavedArguments): Promise<Buffer> {
   const { session, context } = client;
   const { pubsub } = context;
-  const names = Array.from({ length: args.argc - 1 }, (_, i) => Buffer.from(args.word(i + 1)));
+  const names = args.words(1).map((word) => Buffer.from(word));
   const refusal = refused(client, kind, names) ?? (await denialOfOther(client, args));
   if (refusal !== undefined) return refusal;
   const fresh = new Map<string, Held>();
@@ -104,8 +104,7 @@ function refused({ session, context }: Client, kind: Kind, names: readonly Buffe
 async function unsubscribe(client: Client, kind: Kind, args: SavedArguments): Promise<Buffer> {
   const { session, context } = client;
   const { subscribed, resp } = session;
-  const named = Array.from({ length: args.argc - 1 }, (_, i) => args.text(i + 1));
-  const keys = args.argc > 1 ? named : (subscribed?.keys(kind) ?? []);
+  const keys = args.argc > 1 ? args.texts(1) : (subscribed?.keys(kind) ?? []);
   const verb = bulkString(`${VERBS[kind].replace('subscribe', 'unsubscribe')}`);
   const count = () => integer(subscribed?.counted(kind) ?? 0);
   const confirmations = keys.map((key) => {

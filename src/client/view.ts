@@ -159,7 +159,7 @@ type SlotStats = readonly [number, readonly (Buffer | number)[]];
 /** CLUSTER SLOT-STATS SLOTSRANGE from to | ORDERBY metric [LIMIT count] [ASC | DESC]: each shard of its own slots. */
 function slotStats(client: Client, command: Command, f: Frame): boolean {
   const args = new SavedArguments(f);
-  const words = Array.from({ length: args.argc }, (_, i) => args.word(i));
+  const words = args.words();
   return client.workOut(command, async () => {
     const replies = await Asker.with(client, (asker) => asker.ofShards(words));
     const all = (replies.flat() as SlotStats[]).sort(([a], [b]) => a - b);
