@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8';
 import { type Admin, openAdmin } from './admin/server.ts';
 import type { ServerFacts } from './client/context.ts';
 import type { Door } from './client/listener.ts';
+import { unknownGroups } from './client/reading.ts';
 import { withControl } from './cluster/control.ts';
 import { Discovery, type HostPort } from './cluster/discovery.ts';
 import type { Topology } from './cluster/topology.ts';
@@ -138,6 +139,12 @@ export class Slotless {
     const { server, commands } = await this.learn();
     const table = CommandTable.parse(commands, this.config.allow);
     const names = table.commands.map(({ name }) => name);
+    const groups = unknownGroups(this.config.reads, table);
+    if (groups.length > 0)
+      this.log.warn(
+        { groups },
+        'the servers have no such commands or categories: reads.groups says nothing of them',
+      );
     // The next client's id, and how many clients there are: see worker.ts.
     const shared = new SharedArrayBuffer(16);
     new BigInt64Array(shared)[0] = 1n;
@@ -183,6 +190,7 @@ export class Slotless {
             helloVersion: String(hello[3]),
             version,
             slotCursors: valkey ? major >= 8 : major > 7 || (major === 7 && minor >= 4),
+            replicasKnowMoves: valkey && major >= 8,
             pushesLast: valkey || major > 7 || (major === 7 && minor >= 2),
             authRequired,
             runId: randomBytes(20).toString('hex'),

@@ -15,10 +15,13 @@ import type {
   ServerFacts,
 } from './client/context.ts';
 import { type Door, listen } from './client/listener.ts';
+import { policiesOf } from './client/reading.ts';
 import { Scripts } from './client/repertoire.ts';
 import { Revoked } from './client/revoked.ts';
 import { Tracking } from './client/tracking.ts';
 import { Cluster } from './cluster/cluster.ts';
+import { Hedges } from './cluster/hedges.ts';
+import { Offsets } from './cluster/offsets.ts';
 import type { Topology } from './cluster/topology.ts';
 import { Turn } from './cluster/turn.ts';
 import { CommandTable } from './command/table.ts';
@@ -88,6 +91,7 @@ class Worker implements Peers {
   private readonly port: MessagePort;
   private readonly context: Context;
   private readonly pubsub: PubSub;
+  private readonly offsets: Offsets;
   private readonly servers: Server[] = [];
   private readonly answers = new Map<number, (value: unknown) => void>();
   private asked = 0;
@@ -103,7 +107,7 @@ class Worker implements Peers {
       table.commands.map(({ name }) => name),
     );
     const turn = new Turn();
-    const cluster = new Cluster(clusterOptions(config), turn, counters, {
+    const cluster = new Cluster(clusterOptions(config, start.server), turn, counters, {
       stale: (why) => this.post({ type: 'stale', why }),
       linkLost: (node, reason, failures) => {
         // One line per change of state: a node that stays away is mentioned once.
@@ -114,6 +118,20 @@ class Worker implements Peers {
       },
     });
     cluster.adopt(start.topology);
+    const ownLane = cluster.enterLane({ resp: 2, ...ownUser(config), readOnly: false, copy: 0 });
+    const { reads } = config;
+    this.offsets = new Offsets(cluster.copies, ownLane, turn, {
+      every: reads.check,
+      silence: reads.silence,
+      zones: config.zones,
+      fine: reads.hedgeAfter !== 'off',
+    });
+    const hedges = new Hedges(cluster.copies, turn, counters, {
+      silence: reads.silence,
+      hedgeAfter: reads.hedgeAfter,
+      budget: reads.hedgeBudget,
+    });
+    this.offsets.onTick = (now) => hedges.tick(now);
     const shared = new BigInt64Array(start.shared);
     const clients = new Map<number, Connection>();
     const feed = feedOptions(config);
@@ -131,6 +149,7 @@ class Worker implements Peers {
       counters,
       table,
       server: start.server,
+      policies: policiesOf(reads, table, start.server.replicasKnowMoves),
       clients,
       peers: this,
       attention: new Attention(clients, {
@@ -301,6 +320,7 @@ class Worker implements Peers {
       for (const client of [...clients.values()]) client.close();
       this.pubsub.close();
       this.context.revoked.close();
+      this.offsets.close();
       this.context.cluster.close();
       this.post({ type: 'drained' });
     }, DRAIN_POLL);
@@ -319,8 +339,8 @@ function feedOptions({ username, password, link }: Config) {
   };
 }
 
-function clusterOptions(config: Config) {
-  const { link, node, limits, redirects, failover, natMap, requestTimeout } = config;
+function clusterOptions(config: Config, { replicasKnowMoves }: ServerFacts) {
+  const { link, node, limits, redirects, failover, natMap, requestTimeout, reads, zone } = config;
   return {
     connectTimeout: link.connectTimeout,
     requestTimeout,
@@ -338,6 +358,8 @@ function clusterOptions(config: Config) {
     natMap,
     linkName: link.name,
     links: node.links,
+    reads: { maxLag: reads.maxLag, silence: reads.silence, zone },
+    replicasKnowMoves,
   };
 }
 

@@ -6,6 +6,8 @@
 // A client holds no buffer while it is idle: ten thousand of them cost a few kilobytes each.
 
 import type { Socket } from 'node:net';
+import { Attempt } from '../cluster/attempt.ts';
+import { FROM, type From } from '../cluster/copies.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE, SCRIPT } from '../command/command.ts';
@@ -18,6 +20,7 @@ import { Checkpoint } from './checkpoint.ts';
 import type { Blocked, Connection, Context } from './context.ts';
 import { Conversation, OUTPUT_PAUSE } from './conversation.ts';
 import { Reader, type Sink } from './reader.ts';
+import type { Reading } from './reading.ts';
 import { onlyReads, Request } from './request.ts';
 import { laneOf, Session } from './session.ts';
 import type { Transaction } from './transaction.ts';
@@ -62,6 +65,7 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
     this.session = new Session(id, socket, lane, context.openToAll, context.turn.now);
     this.session.username = username;
     this.session.password = password;
+    this.readBy(context.policies.byDefault);
     socket.on('drain', () => this.wake());
     socket.on('end', () => this.finish());
     socket.on('error', () => this.close());
@@ -162,10 +166,34 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
 
   /** Sends a command whole to the owner of a slot. */
   toSlot(command: Command, f: Frame, slot: number, loose: boolean): boolean {
+    if (this.reading !== undefined && onlyReads(command)) {
+      const from = this.reading.from(command, loose);
+      if (from !== FROM.primary) return this.toCopy(this.reading, command, f, slot, loose, from);
+    }
     if (this.order.mustWait(slot, onlyReads(command))) return false;
     if (!this.roomFor(slot)) return false;
     const request = new Request(this, command, slot, loose);
     this.replies.push(request);
+    request.start(f.bytes as Buffer, f.from, f.to);
+    return true;
+  }
+
+  /** Sends a read to one of the nodes that may answer it. */
+  private toCopy(
+    reading: Reading,
+    command: Command,
+    f: Frame,
+    slot: number,
+    several: boolean,
+    from: From,
+  ): boolean {
+    if (this.order.mustWait(slot, true)) return false;
+    const copy = reading.choose(slot, from);
+    if (copy?.isPrimary && !this.roomFor(slot)) return false;
+    // A write behind it could reach a replica before it does.
+    const request = new Request(this, command, slot, several || !copy?.isPrimary);
+    this.replies.push(request);
+    request.attempt = new Attempt(reading, from, copy, request);
     request.start(f.bytes as Buffer, f.from, f.to);
     return true;
   }
@@ -338,5 +366,6 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
     if (this.left) return;
     this.left = true;
     this.cluster.leaveLane(this.session.lane);
+    this.reading?.leave();
   }
 }

@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import type { PubSub } from '../pubsub/pubsub.ts';
 import type { Counters } from '../telemetry/counters.ts';
 import type { Attention, Attentive, Signal } from './attention.ts';
+import type { Policies } from './reading.ts';
 import type { Equipment } from './request.ts';
 import type { Script } from './sources.ts';
 import type { Tracking } from './tracking.ts';
@@ -21,6 +22,8 @@ export interface ServerFacts {
   readonly helloVersion: string;
   /** Cursors of SCAN hold their slot (Redis 7.4, Valkey 8 and later). */
   readonly slotCursors: boolean;
+  /** Replicas answer of a slot that is on the move as its primary does (Valkey 8 and later). */
+  readonly replicasKnowMoves: boolean;
   /** The default user needs a password. */
   readonly authRequired: boolean;
   /** What a client hears of its own command stands behind the reply, in RESP3 (Redis 7.2, Valkey, and later). */
@@ -126,6 +129,7 @@ export interface Context {
   readonly counters: Counters;
   readonly table: CommandTable;
   readonly server: ServerFacts;
+  readonly policies: Policies;
   readonly clients: Map<number, Connection>;
   readonly peers: Peers;
   readonly attention: Attention;

@@ -10,7 +10,7 @@ import type { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
 import { elapsed } from '../cluster/turn.ts';
-import type { Command } from '../command/command.ts';
+import { type Command, FLAG, SCRIPT } from '../command/command.ts';
 import type { Area } from '../resp/copy.ts';
 import * as errors from '../resp/errors.ts';
 import { BUCKETS, bucketOf } from '../telemetry/buckets.ts';
@@ -19,6 +19,7 @@ import { ServerError } from './asker.ts';
 import type { Context, Repertoire } from './context.ts';
 import { Order } from './order.ts';
 import { Outbox } from './outbox.ts';
+import { type Policy, Reading } from './reading.ts';
 import { type Piece, type Place, Replies } from './replies.ts';
 import { type Downstream, Spoken } from './request.ts';
 import type { Session } from './session.ts';
@@ -28,6 +29,11 @@ import { Spool } from './spool.ts';
 export const OUTPUT_PAUSE = 1048576;
 const MINUS = 45;
 
+/** Of a command that is worked out: its calls are not all known as such. */
+function mayWrite({ name, flags, script }: Command): boolean {
+  return (flags & FLAG.write) !== 0 || script !== SCRIPT.none || name === 'exec';
+}
+
 export abstract class Conversation implements Downstream {
   readonly context: Context;
   readonly cluster: Cluster;
@@ -36,6 +42,8 @@ export abstract class Conversation implements Downstream {
   closed = false;
   /** Where it has written, for WAIT: a bit for each 512 slots. */
   wrote = 0;
+  /** By what its reads go to replicas; undefined: they don't. */
+  reading: Reading | undefined = undefined;
 
   /** The replies that its socket gets; `replies` are others while a command executes some for itself. */
   protected readonly own: Replies;
@@ -89,6 +97,17 @@ export abstract class Conversation implements Downstream {
     return this.working > 0;
   }
 
+  /** From now on its reads go where a policy says; undefined: to primaries. Nothing is under way. */
+  readBy(policy: Policy | undefined): void {
+    const { reading, session, context } = this;
+    if (policy === undefined) {
+      reading?.leave();
+      this.reading = undefined;
+    } else if (reading === undefined)
+      this.reading = new Reading(this.cluster, session, policy, context.config.reads.ownWrites);
+    else reading.policy = policy;
+  }
+
   /** True while a command for `slot` (or EVERY_SLOT) could overtake one that is under way. */
   mustWait(slot: number, reads: boolean): boolean {
     return this.order.mustWait(slot, reads);
@@ -132,6 +151,7 @@ export abstract class Conversation implements Downstream {
     this.working++;
     const done = (reply: Buffer) => {
       this.working--;
+      if (mayWrite(command)) this.reading?.wroteAnywhere();
       this.answer(place, command, since, reply, 0, reply.length);
     };
     work().then(done, (error: Error) => {
@@ -208,8 +228,9 @@ export abstract class Conversation implements Downstream {
     this.touch();
   }
 
-  touchesAll(change: 1 | -1): void {
+  touchesAll(change: 1 | -1, reads: boolean): void {
     this.order.touchesAll(change);
+    if (!reads) this.reading?.wroteAnywhere();
   }
 
   private count(command: Command, since: number, first: number): void {
@@ -224,6 +245,7 @@ export abstract class Conversation implements Downstream {
 
   callStarted(call: Call): void {
     this.order.started(call);
+    if (this.reading !== undefined && !call.reads) this.reading.writing(call.slot);
   }
 
   callLoose(call: Call): void {
@@ -241,7 +263,10 @@ export abstract class Conversation implements Downstream {
 
   callSettled(call: Call): void {
     this.order.settled(call);
-    if (!call.reads) this.wrote |= 1 << (call.slot >>> 9);
+    if (!call.reads) {
+      this.wrote |= 1 << (call.slot >>> 9);
+      this.reading?.wrote(call.slot);
+    }
     if (this.closed && this.order.inFlight === 0) this.leaveLane();
     if (this.stalled) this.touch();
   }

@@ -47,14 +47,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   hello,
   auth: authenticate,
   select,
-  readonly: (client, command) => {
-    client.session.readOnly = true;
-    return client.say(command, OK);
-  },
-  readwrite: (client, command) => {
-    client.session.readOnly = false;
-    return client.say(command, OK);
-  },
+  readonly: (client, command) => readFrom(client, command, true),
+  readwrite: (client, command) => readFrom(client, command, false),
   asking: (client, command) => client.say(command, OK),
   role: (client, command) => client.say(command, array([bulkString('master'), integer(0), EMPTY_ARRAY])),
   time: (client, command) => {
@@ -78,6 +72,14 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...SCRIPT_COMMANDS,
   ...FUNCTION_COMMANDS,
 };
+
+/** READONLY and READWRITE: whether replicas may answer from now on. */
+function readFrom(client: Client, command: Command, replicas: boolean): boolean {
+  if (!client.settled) return false;
+  client.session.readOnly = replicas;
+  client.readBy(replicas ? client.context.policies.readOnly : undefined);
+  return client.say(command, OK);
+}
 
 /** Answers a command of the door. False: not yet. */
 export function atTheDoor(client: Client, command: Command, f: Frame): boolean {

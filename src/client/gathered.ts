@@ -43,7 +43,7 @@ export class Gathered extends Spoken {
     this.command = command;
     this.options = options;
     this.since = client.cluster.turn.micros;
-    if (options.wide) client.touchesAll(1);
+    if (options.wide) client.touchesAll(1, onlyReads(command));
   }
 
   get wide(): boolean {
@@ -51,9 +51,11 @@ export class Gathered extends Spoken {
   }
 
   /** Adds a part. All are added before the first is sent: an answer may come while the rest is being sent. */
-  add(slot: number, loose: boolean): void {
-    this.parts.push(new Part(this.client, this, slot, onlyReads(this.command), loose));
+  add(slot: number, loose: boolean): Part {
+    const part = new Part(this.client, this, slot, onlyReads(this.command), loose);
+    this.parts.push(part);
     this.missing++;
+    return part;
   }
 
   /** A part has this many bytes more. */
@@ -65,7 +67,7 @@ export class Gathered extends Spoken {
   /** A part has its reply. */
   collect(): void {
     if (--this.missing > 0) return;
-    if (this.wide) this.client.touchesAll(-1);
+    if (this.wide) this.client.touchesAll(-1, onlyReads(this.command));
     if (!this.client.closed) {
       this.client.gathering(-this.bytes);
       this.say();

@@ -105,8 +105,7 @@ export class Order {
   private revise(): void {
     this.roads = this.cluster.roads;
     for (let place = this.replies.front; place !== undefined; place = place.next)
-      for (const call of callsOf(place))
-        if (!call.settled && call.node !== call.destination) this.loosened(call);
+      for (const call of callsOf(place)) if (!call.settled && call.isAstray) this.loosened(call);
   }
 
   /** True when a write to the call's slot was sent after it, and may have been executed. */

@@ -40,7 +40,7 @@ export interface Downstream extends Caller {
   /** Bytes of parts that wait for the others; negative when they have been merged. */
   gathering(bytes: number): void;
   /** A command that touches every slot has begun (1) or is done (-1). */
-  touchesAll(change: 1 | -1): void;
+  touchesAll(change: 1 | -1, reads: boolean): void;
   close(reason: string): void;
 }
 

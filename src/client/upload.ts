@@ -36,6 +36,7 @@ export interface Uploader extends Downstream {
   readonly replies: Replies;
   /** Nothing of it is under way. */
   readonly settled: boolean;
+  readonly reading: { wroteAnywhere(): void } | undefined;
   /** Look again whether the upload is ready. */
   wake(): void;
 }
@@ -156,6 +157,7 @@ export class Upload implements Pending {
     if (!last) return;
     this.giveBack();
     this.phase = 'done';
+    client.reading?.wroteAnywhere();
     this.passage.uploaded();
     client.wake();
   }

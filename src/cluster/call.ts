@@ -11,6 +11,7 @@
 
 import { asServerSaid, notServed, outcomeUnknown } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
+import type { Attempt } from './attempt.ts';
 import type { Cluster } from './cluster.ts';
 import type { Waiting } from './gate.ts';
 import type { Lane } from './lanes.ts';
@@ -78,6 +79,8 @@ export abstract class Call implements Pending, Waiting {
   private requestFrom = 0;
   private requestTo = 0;
   private trouble: Trouble | undefined = undefined;
+  /** Of a read that several nodes may answer: whom it asks. Undefined: it is the primary's affair. */
+  attempt: Attempt | undefined = undefined;
 
   constructor(caller: Caller, slot: number, reads: boolean, loose: boolean) {
     this.caller = caller;
@@ -108,21 +111,26 @@ export abstract class Call implements Pending, Waiting {
 
   /** Where it belongs: the owner of its slot, as a rule. */
   get destination(): Node | undefined {
-    return this.caller.cluster.ownerOf(this.slot);
+    return this.attempt === undefined ? this.caller.cluster.ownerOf(this.slot) : this.attempt.copy?.node;
+  }
+
+  /** It was sent to the owner of its slot, which the map does not name any more. */
+  get isAstray(): boolean {
+    return this.attempt?.atReplica !== true && this.node !== this.destination;
   }
 
   /** Sends it where it belongs. */
   start(bytes: Buffer, from: number, to: number): void {
-    const { cluster, lane } = this.caller;
+    const { cluster } = this.caller;
     const node = this.destination;
-    if (node === undefined || cluster.gates.holdsBack(this)) {
+    if (node === undefined || this.heldBack) {
       this.keep(bytes, from, to);
       this.hold();
-      if (node === undefined) cluster.ask('a slot has no owner');
+      if (node === undefined && this.attempt === undefined) cluster.ask('a slot has no owner');
       return;
     }
     this.node = node;
-    const slab = this.sendOn(node.link(lane), bytes, from, to);
+    const slab = this.sendOn(this.linkTo(node), bytes, from, to);
     this.request = slab;
     this.requestTo = slab.used;
     this.requestFrom = slab.used - (to - from);
@@ -130,7 +138,20 @@ export abstract class Call implements Pending, Waiting {
 
   /** Puts its bytes on a link; they are the last ones of the slab. */
   protected sendOn(link: Link, bytes: Buffer, from: number, to: number): Slab {
-    return link.send(this, bytes, from, to);
+    const { attempt } = this;
+    if (attempt === undefined) return link.send(this, bytes, from, to);
+    attempt.sent();
+    return link.send(attempt, bytes, from, to);
+  }
+
+  private linkTo(node: Node): Link {
+    const { attempt, caller } = this;
+    return node.link(attempt?.atReplica === true ? attempt.reads.lane : caller.lane);
+  }
+
+  /** Others wait for its slot's owner, and it would overtake them. */
+  private get heldBack(): boolean {
+    return this.caller.cluster.gates.holdsBack(this) && this.attempt?.atReplica !== true;
   }
 
   /**
@@ -197,6 +218,37 @@ export abstract class Call implements Pending, Waiting {
     this.end(unknown ? outcomeUnknown(reason) : notServed(reason));
   }
 
+  // ---- reads that several nodes may answer
+
+  /** The primary is asked, whatever others have said. */
+  askPrimary(): void {
+    this.attempt = undefined;
+    this.node = undefined;
+    this.caller.cluster.counters.totals[TOTAL.readsConfirmed]! += 1;
+    if (!this.trySend()) this.hold();
+  }
+
+  /** The link of an attempt was lost, and nobody else has been asked. */
+  lostAt(attempt: Attempt, sent: boolean, reason: string): void {
+    // What was sent behind a read is behind it at the primary alone.
+    const tied = sent && !attempt.atReplica && this.caller.writesBehind(this);
+    const next = tied ? undefined : attempt.elsewhere();
+    if (next === undefined) return this.lost(sent, false, reason);
+    this.attempt = next;
+    this.node = undefined;
+    this.caller.callLoose(this);
+    this.caller.cluster.counters.totals[TOTAL.readsElsewhere]! += 1;
+    if (!this.trySend()) this.hold();
+  }
+
+  /** Asks another node as well: the first answer counts. */
+  askBeside(next: Attempt): void {
+    this.attempt = next;
+    this.caller.callLoose(this);
+    const { bytes } = this.request!;
+    this.sendOn(this.linkTo(next.copy!.node), bytes, this.requestFrom, this.requestTo).release();
+  }
+
   isOf(other: Waiting): boolean {
     return other instanceof Call && other.caller === this.caller;
   }
@@ -210,15 +262,26 @@ export abstract class Call implements Pending, Waiting {
   }
 
   sendFromGate(): boolean {
-    const { cluster } = this.caller;
+    if (this.attempt === undefined) return this.trySend();
+    this.attempt = this.attempt.again();
+    // A replica may answer, which says nothing of the slot's owner: others go on waiting for that.
+    if (this.attempt.atReplica) {
+      this.caller.cluster.gates.left(this);
+      this.atGate = false;
+    }
+    return this.trySend();
+  }
+
+  private trySend(): boolean {
     const node = this.destination;
-    if (node === undefined || cluster.gates.holdsBack(this) || !this.ready(node)) return false;
+    if (node === undefined || this.heldBack) return false;
+    if (this.attempt?.atReplica !== true && !this.ready(node)) return false;
     this.sendTo(node, false);
     return true;
   }
 
   private sendAgain(): void {
-    if (!this.sendFromGate()) this.hold();
+    if (!this.trySend()) this.hold();
   }
 
   set atGate(at: boolean) {
@@ -277,7 +340,7 @@ export abstract class Call implements Pending, Waiting {
     const old = this.request!;
     const length = this.requestTo - this.requestFrom;
     this.node = node;
-    const link = node.link(this.caller.lane);
+    const link = this.linkTo(node);
     if (asking) link.asking();
     const slab = this.sendOn(link, old.bytes, this.requestFrom, this.requestTo);
     this.request = slab;
@@ -293,9 +356,12 @@ export abstract class Call implements Pending, Waiting {
   }
 
   private hold(): void {
+    const { gates } = this.caller.cluster;
     this.node = undefined;
     this.caller.callLoose(this);
-    this.caller.cluster.gates.hold(this);
+    // A read that waits for a replica: its slot's owner may be well.
+    if (this.attempt !== undefined && this.attempt.copy === undefined) gates.delay(this);
+    else gates.hold(this);
   }
 
   /** Follows a "not executed". False when it is none, or has been followed often enough: the client gets it. */
@@ -305,6 +371,8 @@ export abstract class Call implements Pending, Waiting {
     if (kind === NONE) return this.lacks(bytes, from, to);
     const { cluster } = this.caller;
     if (this.late) return false;
+    // From here on it is the affair of those who have the slot.
+    if (kind === MOVED || kind === ASK || kind === TRYAGAIN) this.attempt = undefined;
     if (kind === MOVED || kind === ASK) return this.follow(kind, bytes, from, to);
     this.troubled().lastError = Buffer.from(bytes.subarray(from, to));
     cluster.counters.totals[TOTAL.redirectsOther]! += 1;

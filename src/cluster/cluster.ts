@@ -5,6 +5,7 @@
 // closed when nothing is pending on it.
 
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
+import { Copies, type CopiesOptions } from './copies.ts';
 import { Gates } from './gate.ts';
 import { type Lane, type LaneKey, Lanes } from './lanes.ts';
 import type { Link, LinkOwner } from './link.ts';
@@ -13,6 +14,9 @@ import { EMPTY, type Topology, withMoved } from './topology.ts';
 import type { Turn } from './turn.ts';
 
 export interface ClusterOptions extends NodeOptions {
+  readonly reads: CopiesOptions;
+  /** Replicas answer of a slot that is on the move as its primary does (Valkey 8 and later). */
+  readonly replicasKnowMoves: boolean;
   /** Redirects that are followed for one command. */
   readonly redirects: number;
   readonly holdFor: number;
@@ -40,6 +44,8 @@ export class Cluster implements LinkOwner {
   readonly turn: Turn;
   readonly counters: Counters;
   readonly gates: Gates;
+  /** What may be read from, besides primaries. */
+  readonly copies: Copies;
   topology: Topology = EMPTY;
   /** Counts the times that commands came to take other roads: with another map, or past a lost node. */
   roads = 0;
@@ -63,6 +69,7 @@ export class Cluster implements LinkOwner {
     this.counters = counters;
     this.events = events;
     this.lanes = new Lanes(options.linkName);
+    this.copies = new Copies(options.reads);
     const { holdFor, requestTimeout, maxPending, maxPendingBytes } = options;
     const limits = {
       holdFor,
@@ -78,7 +85,6 @@ export class Cluster implements LinkOwner {
   adopt(topology: Topology): void {
     this.given = topology;
     this.use({ ...topology, version: this.topology.version + 1 });
-    for (const { replicas } of topology.shards) for (const { host, port } of replicas) this.known(host, port);
     this.leaveReplaced(new Set(this.allNodes().map(({ node }) => node)), this.turn.tick());
     this.gates.tick();
   }
@@ -114,6 +120,11 @@ export class Cluster implements LinkOwner {
     this.roads++;
     this.slots = topology.slots;
     this.primaries = topology.shards.map(({ primary }) => this.known(primary.host, primary.port));
+    const shards = topology.shards.map(({ replicas }, i) => ({
+      primary: this.primaries[i]!,
+      replicas: replicas.map(({ host, port }) => this.known(host, port)),
+    }));
+    this.copies.adopt(this.slots, shards, this.turn.now);
     this.firstSlots = topology.shards
       .map((_, shard) => topology.slots.indexOf(shard))
       .filter((slot) => slot >= 0);

@@ -210,6 +210,12 @@ export class Link implements Flushable, Receiving {
     return now - Math.max(this.headAt, this.readAt);
   }
 
+  /** Calls back with each command that has no reply yet, in their order. What is sent here meanwhile is left out. */
+  eachPending(callback: (pending: Pending) => void): void {
+    const { ring, mask, head, tail } = this;
+    for (let i = head; i < tail; i++) callback(ring[i & mask]!);
+  }
+
   /** True when nothing is pending and nothing is under way. */
   get quiet(): boolean {
     return (

@@ -135,6 +135,8 @@ export interface CommandFields {
   arity: number;
   flags: number;
   keySpecs: readonly KeySpec[];
+  /** ACL categories, with their `@`. */
+  categories: readonly string[];
   request: Request;
   response: Response;
   route: Route;
@@ -168,6 +170,8 @@ export class Command {
   readonly request: Request;
   readonly response: Response;
   readonly keySpecs: readonly KeySpec[];
+  /** ACL categories, with their `@`. */
+  readonly categories: readonly string[];
   readonly refusal: string;
   /** Finds a subcommand by argument 1; undefined where the command is no container. */
   readonly subcommands: NameIndex<Command> | undefined;
@@ -187,6 +191,7 @@ export class Command {
     this.request = fields.request;
     this.response = fields.response;
     this.keySpecs = fields.keySpecs;
+    this.categories = fields.categories;
     this.refusal = fields.refusal;
     this.subcommands = subcommands;
   }

@@ -114,6 +114,7 @@ function fieldsOf(row: Row, tips: boolean, allowed: ReadonlySet<string>): Comman
     arity: integer(row[1]),
     flags: bits(flagNames.map(camel), FLAG),
     keySpecs,
+    categories: row.length > 6 ? list(row[6]).map(text) : [],
     request: REQUEST.none,
     response: RESPONSE.none,
     route: ROUTE.anyShard,

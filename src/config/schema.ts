@@ -24,7 +24,12 @@ export type Kind =
   | 'door or off'
   | 'nat'
   | 'commands'
-  | 'output limit';
+  | 'output limit'
+  | 'lag'
+  | 'ms or off'
+  | 'hedge'
+  | 'zones'
+  | 'groups';
 
 const kb = 1024;
 const mb = 1024 * kb;
@@ -42,9 +47,10 @@ const ratio = (fallback: number, minimum: number, maximum: number, description: 
   Type.Number({ kind: 'ratio', default: fallback, minimum, maximum, description });
 const text = (fallback: string, description: string, secret = false) =>
   Type.String({ kind: 'text', default: fallback, description, secret });
-const choice = <const Names extends string[]>(names: Names, description: string) =>
-  Type.Enum(names, { kind: 'choice', default: names[0], description });
+const choice = <const Names extends readonly string[]>(names: Names, description: string) =>
+  Type.Enum<[...Names]>(names, { kind: 'choice', default: names[0], description });
 
+const READ_FROM = ['primary', 'prefer-replica', 'replica', 'any', 'nearest'] as const;
 const OUTPUT = { minimum: 0, maximum: 64 * gb };
 const PORT = { minimum: 1, maximum: 65535 };
 const HostPort = Type.Object({ host: Type.String({ minLength: 1 }), port: Type.Integer(PORT) });
@@ -102,6 +108,52 @@ export const SCHEMA = Type.Object({
     15 * minute,
     'how long a command may wait for its reply, redirects included',
   ),
+  zone: text('', 'where this proxy runs: replicas of the same zone are read from before others; empty: none'),
+  zones: Type.Record(Type.String(), Type.String({ minLength: 1 }), {
+    kind: 'zones',
+    default: {},
+    description:
+      'zones of nodes, by host:port or host, where they do not say it themselves (availability-zone)',
+  }),
+  reads: Type.Object({
+    from: choice(
+      READ_FROM,
+      'which nodes answer commands that only read: the primary; replicas, or the primary where none may be asked; replicas alone; any node; the one that answers soonest',
+    ),
+    groups: Type.Record(Type.String({ pattern: '^@?[a-z0-9._|-]+$' }), Type.Enum(READ_FROM), {
+      kind: 'groups',
+      default: {},
+      description: 'the same for some commands, by name or by category (@hash)',
+    }),
+    ownWrites: Type.Union([Type.Integer({ minimum: 1, maximum: hour }), Type.Literal('off')], {
+      kind: 'ms or off',
+      default: 10 * second,
+      description:
+        'for how long a client is sure to read what it has written itself, however far replicas are behind',
+    }),
+    maxLag: Type.Object(
+      { unit: Type.Enum(['ms', 'bytes']), most: Type.Integer({ minimum: 0, maximum: 64 * gb }) },
+      {
+        kind: 'lag',
+        default: { unit: 'ms', most: 10 * second },
+        description: 'how far a replica may be behind, a time or a size; one that is further is not asked',
+      },
+    ),
+    check: ms(
+      100,
+      10,
+      minute,
+      'how often replicas are asked how far they are, while anybody reads from them',
+    ),
+    silence: ms(100, 10, minute, 'silence of a node after which reads that it owes are asked of another'),
+    hedgeAfter: Type.Union([Type.Integer({ minimum: 1, maximum: minute }), Type.Enum(['off', 'p99'])], {
+      kind: 'hedge',
+      default: 'off',
+      description:
+        'a read that takes longer is asked of another node as well: a time, p99 for what 99 of 100 take, or off',
+    }),
+    hedgeBudget: ratio(0.05, 0, 1, 'the part of all reads that may be asked twice for that'),
+  }),
   redirects: Type.Object({
     max: count(400, 1, 10000, 'how often one command may be sent on by MOVED, ASK and the like'),
   }),

@@ -24,6 +24,12 @@ export interface OutputLimit {
   readonly softFor: number;
 }
 
+/** How far a replica may be behind: time, ms, or bytes. */
+export interface Lag {
+  readonly unit: 'ms' | 'bytes';
+  readonly most: number;
+}
+
 /** What a source holds for one setting. */
 export type Raw = string | readonly string[] | ReadonlyMap<string, string>;
 
@@ -37,6 +43,7 @@ export function isPairs(raw: Raw): raw is ReadonlyMap<string, string> {
  */
 export function read(setting: Setting, raw: Raw): unknown {
   if (setting.kind === 'nat') return readNat(raw);
+  if (setting.kind === 'zones' || setting.kind === 'groups') return readPairs(raw, setting.kind === 'groups');
   if (isPairs(raw)) return undefined;
   switch (setting.kind) {
     case 'nodes':
@@ -60,6 +67,12 @@ export function read(setting: Setting, raw: Raw): unknown {
       return raw === 'off' ? raw : readAddress(raw);
     case 'output limit':
       return readOutputLimit(raw);
+    case 'lag':
+      return readLag(raw);
+    case 'ms or off':
+      return raw === 'off' ? raw : readUnit(raw, TIMES);
+    case 'hedge':
+      return raw === 'off' || raw === 'p99' ? raw : readUnit(raw, TIMES);
     default:
       return raw;
   }
@@ -83,6 +96,18 @@ export function write(setting: Setting, value: unknown): string {
         .join(',');
     case 'commands':
       return (value as string[]).join(',');
+    case 'lag': {
+      const { unit, most } = value as Lag;
+      return unit === 'ms' ? writeTime(most) : writeSize(most);
+    }
+    case 'ms or off':
+    case 'hedge':
+      return typeof value === 'number' ? writeTime(value) : String(value);
+    case 'zones':
+    case 'groups':
+      return Object.entries(value as Record<string, string>)
+        .map((pair) => pair.join('='))
+        .join(',');
     case 'output limit': {
       const { hard, soft, softFor } = value as OutputLimit;
       return `${writeSize(hard)} ${writeSize(soft)} ${writeTime(softFor)}`;
@@ -120,6 +145,16 @@ export function allowed(setting: Setting): string {
       return 'names of commands, with a comma between them';
     case 'output limit':
       return "as Redis's client-output-buffer-limit: a hard size, a soft size and for how long, in seconds, the soft one may be passed; a size of 0 is none";
+    case 'lag':
+      return 'a time up to 1m, or a size up to 64gb with its unit';
+    case 'ms or off':
+      return 'a time from 1ms to 1h, or off';
+    case 'hedge':
+      return 'a time from 1ms to 1m, p99 or off';
+    case 'zones':
+      return 'pairs of host:port=zone or host=zone, with a comma between them';
+    case 'groups':
+      return 'pairs of command=where or @category=where, with a comma between them; where is primary, prefer-replica, replica, any or nearest';
     case 'text':
       return 'text';
   }
@@ -182,6 +217,21 @@ function readOutputLimit(raw: string): OutputLimit | undefined {
   if (words.length !== 3 || hard === undefined || soft === undefined || softFor === undefined)
     return undefined;
   return { hard, soft, softFor };
+}
+
+/** `10s` is a time, `1mb` a size; a number without a unit could be either. */
+function readLag(raw: string): Lag | undefined {
+  if (/^\d+$/.test(raw.trim())) return undefined;
+  const time = readUnit(raw, TIMES);
+  if (time !== undefined) return time >= 0 && time <= TIMES.m ? { unit: 'ms', most: time } : undefined;
+  const size = readUnit(raw, SIZES);
+  return size === undefined || size < 0 ? undefined : { unit: 'bytes', most: size };
+}
+
+function readPairs(raw: Raw, anyCase: boolean): Record<string, string> | undefined {
+  const pairs = isPairs(raw) ? [...raw] : list(raw).map((pair) => pair.split('=').map((side) => side.trim()));
+  if (pairs.some((pair) => pair.length !== 2 || pair.includes(''))) return undefined;
+  return Object.fromEntries(pairs.map(([name, value]) => [anyCase ? name!.toLowerCase() : name, value]));
 }
 
 function writeUnit(value: number, units: readonly [string, number][]): string {

@@ -68,6 +68,11 @@ export const TOTAL = {
   subscriptionGapSeconds: 33,
   /** Messages of this proxy's clients that its subscriptions at the node had no part in. */
   messagesMissed: 34,
+  /** Reads that replicas have answered; that were asked of the primary again, since a replica said nothing certain; that were asked elsewhere since a node was lost or silent; that were hedged. */
+  readsAtReplicas: 35,
+  readsConfirmed: 36,
+  readsElsewhere: 37,
+  readsHedged: 38,
 } as const;
 
 /** Those that go up and down with what a worker has: at its end they are 0. */

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { Attention } from '../../src/client/attention.ts';
 import type { Connection, Context } from '../../src/client/context.ts';
 import { type Door, listen } from '../../src/client/listener.ts';
+import { policiesOf } from '../../src/client/reading.ts';
 import { Scripts } from '../../src/client/repertoire.ts';
 import { Revoked } from '../../src/client/revoked.ts';
 import { Tracking } from '../../src/client/tracking.ts';
@@ -71,10 +72,12 @@ export async function room(
       helloVersion: '7.0.15',
       slotCursors: false,
       pushesLast: false,
+      replicasKnowMoves: false,
       authRequired: false,
       runId: 'a'.repeat(40),
       startedAt: Date.now(),
     },
+    policies: policiesOf(config.reads, table, false),
     clients: accepted,
     peers,
     attention: new Attention(accepted, {

@@ -220,6 +220,8 @@ export function clusterOptions(more: Partial<ClusterOptions> = {}): ClusterOptio
     natMap: {},
     linkName: 'test',
     links: 1,
+    reads: { maxLag: { unit: 'ms', most: 10_000 }, silence: 100, zone: '' },
+    replicasKnowMoves: false,
     ...more,
   };
 }
