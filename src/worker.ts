@@ -116,6 +116,10 @@ class Worker implements Peers {
         if (!/^(WRONGPASS|NOAUTH|NOPERM) /.test(reason)) this.pubsub.avoid(node);
         this.post({ type: 'stale', why: `a link to ${node} was lost` });
       },
+      turned: (node, reason) => {
+        if (reason === undefined) log.info({ node }, 'a node is sent commands again');
+        else log.warn({ node, reason }, 'a node is sent nothing for now');
+      },
     });
     cluster.adopt(start.topology);
     const ownLane = cluster.enterLane({ resp: 2, ...ownUser(config), readOnly: false, copy: 0 });

@@ -52,7 +52,7 @@ export async function askOwner(
   const deadline = performance.now() + failover.holdFor;
   let node = cluster.ownerOf(slot);
   let asking = false;
-  let last = errors.notServed('the slot has no owner');
+  let last: Buffer | undefined;
   for (let followed = 0; followed <= redirects.max && wanted(); ) {
     if (node === undefined) {
       if (performance.now() > deadline) break;
@@ -80,5 +80,5 @@ export async function askOwner(
     const host: string = target.host === '' ? node.host : target.host;
     node = asking ? cluster.nodeAt(host, target.port) : cluster.moved(slot, host, target.port);
   }
-  return last;
+  return last ?? errors.notServed(cluster.whyHeld(slot));
 }

@@ -186,7 +186,7 @@ async function publishToOneself(
   const { context, cluster } = client;
   if (context.server.pushesLast) client.holdMessages();
   const raw = await Question.ask(client, whom, request, false);
-  const node = typeof whom === 'number' ? cluster.ownerOf(whom) : whom;
+  const node = typeof whom === 'number' ? cluster.primaryOf(whom) : whom;
   const reply = counted(counting, 0, node, raw, 0, raw.length);
   const own = [...(client.session.subscribed?.held() ?? [])].flatMap(partsOf);
   const hears = own.filter((subscription) => isFor(subscription, counting));

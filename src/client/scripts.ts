@@ -97,7 +97,7 @@ export function fromShards(client: Client, request: Buffer): Promise<Buffer[]> {
 }
 
 export function shardNames({ cluster }: Client): string[] {
-  return cluster.shardSlots().map((slot) => cluster.ownerOf(slot)!.address);
+  return cluster.shardSlots().map((slot) => cluster.primaryOf(slot)!.address);
 }
 
 /** What all primaries say, or an error that names those that say otherwise. */
@@ -121,7 +121,7 @@ async function exists(client: Client, args: SavedArguments): Promise<Buffer> {
     if (script === undefined) return 0;
     const loaded = await Promise.all(
       lacking.map(async (slot) => {
-        const node = cluster.ownerOf(slot);
+        const node = cluster.primaryOf(slot);
         return node !== undefined && (await repertoire.load(node, script));
       }),
     );

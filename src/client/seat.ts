@@ -106,7 +106,7 @@ export class Seat implements Waiting {
     let node = cluster.ownerOf(this.slot);
     let troubledSince = 0;
     let bounces = 0;
-    let last = errors.notServed('the slot has no owner');
+    let last: Buffer | undefined;
     const stop = watch(cluster, this);
     try {
       for (;;) {
@@ -116,7 +116,7 @@ export class Seat implements Waiting {
         if (now >= this.call.deadline && this.blockedAt > 0) return this.endedHere('TIMEOUT');
         if (node === undefined) {
           troubledSince ||= now;
-          if (now - troubledSince > holdFor) return last;
+          if (now - troubledSince > holdFor) return last ?? errors.notServed(cluster.whyHeld(this.slot));
           const longest = Math.min(backoffMax, backoffMin * 2 ** Math.min(bounces++, 10));
           await this.pause(longest * (0.5 + Math.random() / 2));
           node = cluster.ownerOf(this.slot);

@@ -217,7 +217,7 @@ export class Tracking {
   // ---- the ears
 
   private hears(slot: number): boolean {
-    const node = this.cluster.ownerOf(slot);
+    const node = this.cluster.primaryOf(slot);
     return node !== undefined && this.ears.get(node.address)?.ready === true;
   }
 

@@ -111,22 +111,23 @@ export abstract class Call implements Pending, Waiting {
 
   /** Where it belongs: the owner of its slot, as a rule. */
   get destination(): Node | undefined {
-    return this.attempt === undefined ? this.caller.cluster.ownerOf(this.slot) : this.attempt.copy?.node;
+    const { attempt } = this;
+    if (attempt !== undefined && (attempt.atReplica || attempt.copy === undefined)) return attempt.copy?.node;
+    return this.caller.cluster.ownerOf(this.slot);
   }
 
   /** It was sent to the owner of its slot, which the map does not name any more. */
   get isAstray(): boolean {
-    return this.attempt?.atReplica !== true && this.node !== this.destination;
+    if (this.attempt?.atReplica === true) return false;
+    return this.node !== (this.destination ?? this.caller.cluster.primaryOf(this.slot));
   }
 
   /** Sends it where it belongs. */
   start(bytes: Buffer, from: number, to: number): void {
-    const { cluster } = this.caller;
     const node = this.destination;
     if (node === undefined || this.heldBack) {
       this.keep(bytes, from, to);
       this.hold();
-      if (node === undefined && this.attempt === undefined) cluster.ask('a slot has no owner');
       return;
     }
     this.node = node;
@@ -313,7 +314,7 @@ export abstract class Call implements Pending, Waiting {
   }
 
   giveUp(): void {
-    this.end(this.trouble?.lastError ?? notServed('no node took the command in time'));
+    this.end(this.trouble?.lastError ?? notServed(this.caller.cluster.whyHeld(this.slot)));
   }
 
   /** Answers with an error that no node has just sent. */

@@ -32,6 +32,8 @@ export interface ClusterEvents {
   stale(why: string): void;
   /** A link was lost, or could not be made; `failures` in a row. */
   linkLost(address: string, reason: string, failures: number): void;
+  /** A node is sent nothing more for now, and why; undefined: it is again. */
+  turned(address: string, why: string | undefined): void;
 }
 
 const CHECK_EVERY = 250;
@@ -54,14 +56,18 @@ export class Cluster implements LinkOwner {
   /** Of the current map, for the hot path: slot -> index -> node. */
   slots: Uint16Array = EMPTY.slots;
   primaries: Node[] = [];
-  /** The lowest slot of each shard that has any. */
+  /** The same without those that are shut. */
+  private open: (Node | undefined)[] = [];
+  /** The lowest slot of each shard that has any, and of those whose primary is not shut. */
   private firstSlots: number[] = [];
+  private openSlots: number[] = [];
 
   private readonly events: ClusterEvents;
   private readonly nodes = new Map<string, Node>();
   private readonly lanes: Lanes;
   private readonly timer: NodeJS.Timeout;
   private checks = 0;
+  private checkedAt = 0;
 
   constructor(options: ClusterOptions, turn: Turn, counters: Counters, events: ClusterEvents) {
     this.options = options;
@@ -77,7 +83,11 @@ export class Cluster implements LinkOwner {
       maxCommands: maxPending,
       maxBytes: maxPendingBytes,
     };
-    this.gates = new Gates(limits, () => this.turn.tick());
+    this.gates = new Gates(
+      limits,
+      () => this.turn.tick(),
+      () => this.ask('commands wait for a slot that nobody serves'),
+    );
     this.timer = setInterval(() => this.check(), CHECK_EVERY);
   }
 
@@ -98,6 +108,7 @@ export class Cluster implements LinkOwner {
 
   /** A node that owes a reply says nothing: does the cluster still count on it? Asked less often as time goes by. */
   private doubt(node: Node, now: number): void {
+    node.doubt(now);
     const silent = node.silentFor(now);
     if (silent <= this.options.silence) return;
     if (silent < PATIENCE || this.checks % 8 === 0)
@@ -128,11 +139,40 @@ export class Cluster implements LinkOwner {
     this.firstSlots = topology.shards
       .map((_, shard) => topology.slots.indexOf(shard))
       .filter((slot) => slot >= 0);
+    this.lookWhoIsOpen();
   }
 
-  /** The primary that owns a slot, as far as is known. */
+  private lookWhoIsOpen(): void {
+    this.open = this.primaries.map((node) => (node.shut === undefined ? node : undefined));
+    this.openSlots = this.firstSlots.filter((slot) => this.ownerOf(slot) !== undefined);
+  }
+
+  /** A node was shut or opened. */
+  private turned(node: Node): void {
+    this.lookWhoIsOpen();
+    this.events.turned(node.address, node.shut);
+    if (node.shut === undefined) {
+      setImmediate(() => this.gates.tick());
+      return;
+    }
+    this.ask(node.shut);
+    node.letGo();
+  }
+
+  /** Where commands for a slot are sent: to its primary, as far as is known; undefined while that is shut. */
   ownerOf(slot: number): Node | undefined {
+    return this.open[this.slots[slot]!];
+  }
+
+  /** The primary that has a slot, as far as is known, shut or not. */
+  primaryOf(slot: number): Node | undefined {
     return this.primaries[this.slots[slot]!];
+  }
+
+  /** Why commands for a slot are not sent. */
+  whyHeld(slot: number): string {
+    const primary = this.primaryOf(slot);
+    return primary === undefined ? 'the slot has no owner' : (primary.shut ?? 'no node took it in time');
   }
 
   /** The node at an address that a server gave. */
@@ -157,10 +197,10 @@ export class Cluster implements LinkOwner {
     return this.firstSlots;
   }
 
-  /** A slot for what any shard may answer; the same for the same `seed` while the map is. */
+  /** A slot for what any shard may answer; the same for the same `seed` while the map is, and none is shut. */
   anySlot(seed: number): number {
-    const { firstSlots } = this;
-    return firstSlots.length === 0 ? 0 : firstSlots[seed % firstSlots.length]!;
+    const slots = this.openSlots.length === 0 ? this.firstSlots : this.openSlots;
+    return slots.length === 0 ? 0 : slots[seed % slots.length]!;
   }
 
   ask(why: string): void {
@@ -219,7 +259,9 @@ export class Cluster implements LinkOwner {
     const address = addressOf(host, port);
     let node = this.nodes.get(address);
     if (node === undefined) {
-      node = new Node(host, port, this.options, this, this.turn, this.counters);
+      node = new Node(host, port, this.options, this, this.turn, this.counters, (turned) =>
+        this.turned(turned),
+      );
       this.nodes.set(address, node);
     }
     return node;
@@ -227,15 +269,25 @@ export class Cluster implements LinkOwner {
 
   private check(): void {
     const now = this.turn.tick();
+    // When this process itself was held up, what the nodes have said lies unread.
+    const late = now - this.checkedAt > 2 * CHECK_EVERY;
+    this.checkedAt = now;
     this.checks++;
     let pending = 0;
-    for (const node of this.nodes.values()) pending += node.pending;
-    this.counters.totals[TOTAL.pending] = pending;
+    let shut = 0;
+    for (const node of this.nodes.values()) {
+      pending += node.pending;
+      if (node.shut !== undefined) shut++;
+    }
+    const { totals } = this.counters;
+    totals[TOTAL.pending] = pending;
+    totals[TOTAL.nodesShut] = shut;
+    totals[TOTAL.held] = this.gates.commands;
     const current = new Set(this.allNodes().map(({ node }) => node));
     this.leaveReplaced(current, now);
     for (const [address, node] of this.nodes) {
       node.check(now);
-      this.doubt(node, now);
+      if (!late) this.doubt(node, now);
       if (current.has(node) || !node.quiet) continue;
       node.close('no longer in the cluster');
       this.nodes.delete(address);

@@ -199,6 +199,7 @@ export class Copies {
 
   /** Its link takes more, and is not silent. */
   private isOpen({ node, inFlight }: Copy, lane: Lane, now: number): boolean {
+    if (node.shut !== undefined) return false;
     const link = node.lanes[lane.index];
     if (link === undefined) return true;
     if (link.state === BACKING_OFF || link.state === CLOSED || link.full) return false;

@@ -51,15 +51,19 @@ export class Gates {
   readonly slots = new Map<number, Gate>();
   private readonly limits: GateLimits;
   private readonly clock: () => number;
+  /** Told at each tick while the first of a slot can't be sent. */
+  private readonly stuck: () => void;
   private delayed: Waiting[] = [];
-  private commands = 0;
+  /** How many wait. */
+  commands = 0;
   private bytes = 0;
   private onRoom = new Set<() => void>();
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(limits: GateLimits, clock: () => number) {
+  constructor(limits: GateLimits, clock: () => number, stuck: () => void = () => {}) {
     this.limits = limits;
     this.clock = clock;
+    this.stuck = stuck;
   }
 
   /** No more may wait: senders wait for `whenRoom`. */
@@ -135,6 +139,11 @@ export class Gates {
       } else if (!this.trySend(call)) this.delayed.push(call);
     }
     for (const [slot, gate] of this.slots) this.tryFirst(slot, gate, now);
+    for (const { queue, probe } of this.slots.values())
+      if (probe === undefined && queue.length > 0) {
+        this.stuck();
+        break;
+      }
     if (this.slots.size === 0 && this.delayed.length === 0) this.close();
   }
 

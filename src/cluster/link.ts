@@ -15,6 +15,7 @@
 
 import type { Socket } from 'node:net';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
+import { Breaker } from './breaker.ts';
 import { Outgoing } from './outgoing.ts';
 import { Receiver, type Receiving } from './receiver.ts';
 import type { Slab } from './slab.ts';
@@ -97,6 +98,7 @@ export class Link implements Flushable, Receiving {
 
   private readonly owner: LinkOwner;
   private readonly turn: Turn;
+  private readonly breaker: Breaker;
   private readonly totals: Float64Array;
   private socket: Socket | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -117,13 +119,21 @@ export class Link implements Flushable, Receiving {
   private onRoom = new Set<() => void>();
 
   private readonly receiver: Receiver;
+  private openedAt = 0;
   private readAt = 0;
   private headAt = 0;
 
-  constructor(options: LinkOptions, owner: LinkOwner, turn: Turn, counters: Counters) {
+  constructor(
+    options: LinkOptions,
+    owner: LinkOwner,
+    turn: Turn,
+    counters: Counters,
+    breaker: Breaker = new Breaker(),
+  ) {
     this.options = options;
     this.owner = owner;
     this.turn = turn;
+    this.breaker = breaker;
     this.totals = counters.totals;
     this.receiver = new Receiver(this, turn, options.replyDepth);
   }
@@ -204,8 +214,9 @@ export class Link implements Flushable, Receiving {
     this.fail(`no reply for ${Math.round(silent)} ms`);
   }
 
-  /** For how long the node has said nothing although it owes a reply, ms. */
+  /** For how long the node has said nothing although it owes a reply, or a connection, ms. */
   silentFor(now: number): number {
+    if (this.state === CONNECTING || this.state === GREETING) return now - this.openedAt;
     if (this.state !== READY || this.flushed === this.head || this.patient) return 0;
     return now - Math.max(this.headAt, this.readAt);
   }
@@ -214,6 +225,16 @@ export class Link implements Flushable, Receiving {
   eachPending(callback: (pending: Pending) => void): void {
     const { ring, mask, head, tail } = this;
     for (let i = head; i < tail; i++) callback(ring[i & mask]!);
+  }
+
+  /** When the node last said anything here, in the turn's milliseconds. */
+  get heardAt(): number {
+    return this.readAt;
+  }
+
+  /** Who waits for room need not: the node is sent nothing more for now. */
+  letGo(): void {
+    if (this.congested) this.roomAgain();
   }
 
   /** True when nothing is pending and nothing is under way. */
@@ -280,6 +301,7 @@ export class Link implements Flushable, Receiving {
 
   private open(): void {
     this.state = CONNECTING;
+    this.openedAt = this.turn.now;
     const { connectTimeout } = this.options;
     let socket: Socket;
     try {
@@ -415,6 +437,7 @@ export class Link implements Flushable, Receiving {
   private read(chunk: Buffer, length: number): void {
     this.readAt = this.turn.tick();
     this.totals[TOTAL.bytesFromNodes]! += length;
+    if (this.breaker.silent) this.breaker.spoke();
     this.receiver.read(chunk, length);
     if (this.congested) this.lookForRoom();
   }

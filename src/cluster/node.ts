@@ -6,6 +6,7 @@
 // logins and huge arguments what those need.
 
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
+import { Breaker } from './breaker.ts';
 import type { Lane } from './lanes.ts';
 import { Link, type LinkOptions, type LinkOwner, READY } from './link.ts';
 import type { Turn } from './turn.ts';
@@ -32,6 +33,7 @@ export class Node {
   /** `host:port`, after the natMap. */
   readonly address: string;
   readonly lanes: (Link | undefined)[] = [];
+  readonly breaker: Breaker;
 
   private readonly options: NodeOptions;
   private readonly owner: LinkOwner;
@@ -49,6 +51,7 @@ export class Node {
     owner: LinkOwner,
     turn: Turn,
     counters: Counters,
+    turned?: (node: Node) => void,
   ) {
     this.host = host;
     this.port = port;
@@ -57,6 +60,12 @@ export class Node {
     this.owner = owner;
     this.turn = turn;
     this.counters = counters;
+    this.breaker = new Breaker(() => turned?.(this));
+  }
+
+  /** Why it is sent nothing now; undefined: it is. */
+  get shut(): string | undefined {
+    return this.breaker.shut;
   }
 
   /** The shared link of a lane. */
@@ -104,6 +113,27 @@ export class Node {
     for (const link of this.lanes) longest = Math.max(longest, link?.silentFor(now) ?? 0);
     for (const link of this.borrowed) longest = Math.max(longest, link.silentFor(now));
     return longest;
+  }
+
+  /** Doubts it when it owes a reply and has said nothing on any link for as long as it may, and shuts it. */
+  doubt(now: number): void {
+    const { silence } = this.options;
+    const silent = Math.min(this.silentFor(now), now - this.heardAt);
+    if (silent > silence) this.breaker.doubt(`${this.address} has been silent for ${silent} ms`);
+    else if (this.breaker.silent) this.breaker.spoke();
+  }
+
+  /** When any link last heard of it, in the turn's milliseconds. */
+  private get heardAt(): number {
+    let last = 0;
+    for (const link of this.lanes) last = Math.max(last, link?.heardAt ?? 0);
+    for (const link of this.borrowed) last = Math.max(last, link.heardAt);
+    return last;
+  }
+
+  /** Wakes those who wait until it takes more. */
+  letGo(): void {
+    for (const link of this.lanes) link?.letGo();
   }
 
   /** Breaks off the links that wait for a reply. What is pending on them is told. */
@@ -177,6 +207,7 @@ export class Node {
       this.owner,
       this.turn,
       this.counters,
+      this.breaker,
     );
   }
 }

@@ -333,7 +333,7 @@ export class PubSub implements UpstreamOwner {
     this.beginGap(subscription, upstream, 'its slot has moved');
     // Where it was the owner it may be a replica now, which would take the subscription again and hear nothing for a
     // while. So the news of another owner is waited for, by a new map or by somebody's MOVED.
-    const owner = this.cluster.ownerOf(subscription.slot)?.address;
+    const owner = this.cluster.primaryOf(subscription.slot)?.address;
     if (owner === upstream.address) subscription.left.add(owner);
     this.place(subscription);
     this.claim(subscription);

@@ -73,6 +73,9 @@ export const TOTAL = {
   readsConfirmed: 36,
   readsElsewhere: 37,
   readsHedged: 38,
+  /** Nodes that are sent nothing for now, for each worker, and commands that wait for their slot; up and down. */
+  nodesShut: 40,
+  held: 41,
 } as const;
 
 /** Those that go up and down with what a worker has: at its end they are 0. */
@@ -87,6 +90,8 @@ export const GAUGES: readonly number[] = [
   TOTAL.blockedClients,
   TOTAL.subscriptions,
   TOTAL.subscribers,
+  TOTAL.nodesShut,
+  TOTAL.held,
 ];
 
 export type Total = (typeof TOTAL)[keyof typeof TOTAL];

@@ -125,6 +125,13 @@ const ROWS: readonly Row[] = [
     sum(TOTAL.messagesMissed),
   ],
   ['gauge', 'slotless_pending', 'Commands sent to nodes and not yet answered.', sum(TOTAL.pending)],
+  [
+    'gauge',
+    'slotless_nodes_shut',
+    'Nodes that are sent nothing for now, since they are silent or not there; once for each worker.',
+    sum(TOTAL.nodesShut),
+  ],
+  ['gauge', 'slotless_held', 'Commands that wait until their slot is served.', sum(TOTAL.held)],
   ['counter', 'slotless_timeouts_total', 'Commands that passed requestTimeout.', sum(TOTAL.timeouts)],
   [
     'counter',

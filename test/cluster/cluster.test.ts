@@ -132,7 +132,8 @@ test('a map that names an owner lets go what has waited for one', async (t) => {
   fake.owners.fill(-1, 0, 8192);
   cluster.adopt(mapOf(fake));
   const call = Asked.to(new Sender(cluster), A, 'SET', 'a', '1');
-  assert.deepEqual([stale.length, cluster.gates.slots.size], [1, 1]);
+  assert.equal(cluster.gates.slots.size, 1);
+  await until('a map to be asked for', () => stale.length > 0);
   cluster.adopt(map);
   assert.equal(await call.answered, '+OK\r\n');
   assert.equal(cluster.gates.slots.size, 0);

@@ -265,6 +265,7 @@ export async function rig(t: TestContext, more: Partial<ClusterOptions> = {}): P
   const cluster = new Cluster(clusterOptions(more), new Turn(), counters(), {
     stale: (why) => stale.push(why),
     linkLost: (address, reason, failures) => lost.push(`${address} (${failures}): ${reason}`),
+    turned: () => {},
   });
   cluster.adopt(mapOf(fake));
   t.after(async () => {
