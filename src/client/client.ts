@@ -200,12 +200,7 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
 
   /** False when the owner of a slot has enough to do for now: the client is woken when that changes. */
   roomFor(slot: number): boolean {
-    const { cluster } = this;
-    if (cluster.gates.full) {
-      cluster.gates.whenRoom(this.woken);
-      return false;
-    }
-    return this.roomAt(cluster.ownerOf(slot));
+    return this.roomAt(this.cluster.ownerOf(slot));
   }
 
   /** The same of one node. */

@@ -9,7 +9,7 @@
 // The invariant: a command is sent again only when it is certain that it was not executed (its bytes never
 // left, or the node said so) or when it only reads. Otherwise its outcome is unknown, and the client is told.
 
-import { asServerSaid, notServed, outcomeUnknown } from '../resp/errors.ts';
+import { asServerSaid, notHeld, notServed, outcomeUnknown } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Attempt } from './attempt.ts';
 import type { Cluster } from './cluster.ts';
@@ -315,6 +315,12 @@ export abstract class Call implements Pending, Waiting {
 
   giveUp(): void {
     this.end(this.trouble?.lastError ?? notServed(this.caller.cluster.whyHeld(this.slot)));
+  }
+
+  turnAway(setting: string, value: number): void {
+    const { cluster } = this.caller;
+    cluster.counters.totals[TOTAL.rejected]! += 1;
+    this.end(notHeld(cluster.whyHeld(this.slot), setting, value));
   }
 
   /** Answers with an error that no node has just sent. */

@@ -172,7 +172,7 @@ export class Cluster implements LinkOwner {
   /** Why commands for a slot are not sent. */
   whyHeld(slot: number): string {
     const primary = this.primaryOf(slot);
-    return primary === undefined ? 'the slot has no owner' : (primary.shut ?? 'no node took it in time');
+    return primary === undefined ? 'the slot has no owner' : (primary.shut ?? 'its slot is not served');
   }
 
   /** The node at an address that a server gave. */

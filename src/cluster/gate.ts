@@ -8,6 +8,8 @@
 //
 //   slot 866 | A (being tried) | B C D ...     whatever comes back for slot 866, or comes anew, goes in here
 //
+// No more wait than may, of all slots together: the next gets an error, and only those that would have to wait.
+//
 // A command that was told TRYAGAIN waits by itself: that speaks of its keys, and others of its slot are served.
 
 /** A command that can wait at a gate. */
@@ -28,6 +30,8 @@ export interface Waiting {
   sendFromGate(): boolean;
   /** It has waited too long. */
   giveUp(): void;
+  /** No more may wait: the setting that says so, and its value. */
+  turnAway(setting: string, value: number): void;
 }
 
 export interface GateLimits {
@@ -57,23 +61,12 @@ export class Gates {
   /** How many wait. */
   commands = 0;
   private bytes = 0;
-  private onRoom = new Set<() => void>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(limits: GateLimits, clock: () => number, stuck: () => void = () => {}) {
     this.limits = limits;
     this.clock = clock;
     this.stuck = stuck;
-  }
-
-  /** No more may wait: senders wait for `whenRoom`. */
-  get full(): boolean {
-    return this.commands >= this.limits.maxCommands || this.bytes >= this.limits.maxBytes;
-  }
-
-  /** Calls back once, when something has left. */
-  whenRoom(callback: () => void): void {
-    this.onRoom.add(callback);
   }
 
   /** Whether a command has to wait behind others of its slot. */
@@ -83,8 +76,17 @@ export class Gates {
     return gate !== undefined && gate.probe !== call;
   }
 
-  /** Adds a command to those that wait for its slot. */
+  /** Adds a command to those that wait for its slot, or turns it away when no more may wait. */
   hold(call: Waiting): void {
+    const { maxCommands, maxBytes } = this.limits;
+    // The one that is being tried was let in before.
+    if (this.slots.get(call.slot)?.probe === call) this.admit(call);
+    else if (this.commands >= maxCommands) call.turnAway('node.maxPending', maxCommands);
+    else if (this.bytes >= maxBytes) call.turnAway('node.maxPendingBytes', maxBytes);
+    else this.admit(call);
+  }
+
+  private admit(call: Waiting): void {
     this.enter(call);
     let gate = this.slots.get(call.slot);
     if (gate === undefined) {
@@ -108,6 +110,8 @@ export class Gates {
       this.settled(call);
       call.atGate = false;
     }
+    const { maxCommands, maxBytes } = this.limits;
+    if (this.commands >= maxCommands || this.bytes >= maxBytes) return call.giveUp();
     this.enter(call);
     this.delayed.push(call);
   }
@@ -135,7 +139,7 @@ export class Gates {
       if (now - call.heldSince > this.limits.tryAgainFor) this.dismiss(call);
       else if (this.holdsBack(call)) {
         this.leave(call);
-        this.hold(call);
+        this.admit(call);
       } else if (!this.trySend(call)) this.delayed.push(call);
     }
     for (const [slot, gate] of this.slots) this.tryFirst(slot, gate, now);
@@ -172,7 +176,7 @@ export class Gates {
     if (call.sendFromGate()) {
       call.heldSince = 0;
       call.atGate = false;
-    } else this.hold(call);
+    } else this.admit(call);
   }
 
   private enter(call: Waiting): void {
@@ -200,9 +204,5 @@ export class Gates {
   private leave(call: Waiting): void {
     this.commands--;
     this.bytes -= call.length;
-    if (this.onRoom.size === 0 || this.full) return;
-    const callbacks = this.onRoom;
-    this.onRoom = new Set();
-    for (const callback of callbacks) callback();
   }
 }

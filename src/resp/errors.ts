@@ -230,6 +230,11 @@ export function notServed(reason: string): Buffer {
   return error(`CLUSTERDOWN slotless: the command was not served: ${reason}`);
 }
 
+/** The same, since it would have to wait and no more may: `setting` says how many. */
+export function notHeld(reason: string, setting: string, value: number): Buffer {
+  return notServed(`${reason}, and no more may wait for it (the setting '${setting}', ${value})`);
+}
+
 /** CLIENT TRACKING where a node does not tell the proxy what changes. */
 export function notTracked(reason: string): Buffer {
   return error(`ERR slotless: changes of keys can not be followed: ${reason}`);

@@ -41,6 +41,11 @@ class Held implements Waiting {
     this.heldSince = 0;
     this.stage.givenUp.push(this.name);
   }
+
+  turnAway(setting: string, value: number): void {
+    this.gone = true;
+    this.stage.turnedAway.push(`${this.name} ${setting} ${value}`);
+  }
 }
 
 /** Gates with a clock and a node that the test is in charge of. */
@@ -51,6 +56,7 @@ class Stage {
   sent: Held[] = [];
   readonly executed: number[] = [];
   readonly givenUp: number[] = [];
+  readonly turnedAway: string[] = [];
   readonly gates: Gates;
 
   constructor(t: TestContext, limits: Partial<GateLimits> = {}) {
@@ -225,22 +231,24 @@ test('who gives up while it is tried again leaves its slot open', (t) => {
   assert.ok(!stage.gates.holdsBack(new Held(stage, 2)));
 });
 
-test('commands and bytes that wait are bounded, and whoever waits for room is told once', (t) => {
-  for (const limits of [{ maxCommands: 3 }, { maxBytes: 30 }]) {
+test('commands and bytes that wait are bounded, and what would be too many is turned away', (t) => {
+  for (const [limits, why] of [
+    [{ maxCommands: 3 }, 'node.maxPending 3'],
+    [{ maxBytes: 30 }, 'node.maxPendingBytes 30'],
+  ] as const) {
     const stage = new Stage(t, limits);
-    let told = 0;
-    stage.hold(1);
-    stage.hold(2);
-    assert.ok(!stage.gates.full);
-    stage.hold(3);
-    assert.ok(stage.gates.full);
-    const tell = () => told++;
-    stage.gates.whenRoom(tell);
-    stage.gates.whenRoom(tell);
-    stage.fate = 'takes';
+    const calls = [1, 2, 3].map((name) => stage.hold(name));
+    stage.hold(4, 2);
+    assert.deepEqual(stage.turnedAway, [`4 ${why}`]);
+    stage.gates.delay(new Held(stage, 5, 2));
+    assert.deepEqual(stage.givenUp, [5]);
+    // The one that is tried makes room, and has its place all the same when it comes back.
     stage.gates.tick();
-    assert.equal(told, 1);
-    assert.ok(!stage.gates.full);
+    stage.hold(6);
+    stage.answer();
+    assert.deepEqual([stage.turnedAway.length, calls[0]!.gone], [1, false]);
+    stage.hold(7);
+    assert.deepEqual(stage.turnedAway, [`4 ${why}`, `7 ${why}`]);
     t.mock.timers.reset();
   }
 });

@@ -74,6 +74,26 @@ test('what waits goes to the new owner at once, and what was sent has an unknown
   assert.equal(fake.store.get('a'), '1');
 });
 
+test('no more wait than may, and what needs not wait is served', async (t) => {
+  const stage = await rig(t, { silence: SILENCE, maxPending: 4 });
+  const { cluster, fake } = stage;
+  const sender = new Sender(cluster);
+  await Asked.to(sender, A, 'GET', 'x').answered;
+  const word = silence(stage);
+  const calls = [Asked.to(sender, A, 'APPEND', 'a', '0')];
+  await shut(stage);
+  for (let i = 1; i < 5; i++) calls.push(Asked.to(sender, A, 'APPEND', 'a', String(i)));
+  const more = Asked.to(sender, A, 'APPEND', 'a', 'never');
+  assert.match(
+    await more.answered,
+    /^-CLUSTERDOWN slotless: .* silent for \d+ ms, and no more may wait for it \(the setting 'node.maxPending', 4\)\r\n$/,
+  );
+  assert.equal(await Asked.to(sender, B, 'APPEND', 'b', '0').answered, ':1\r\n');
+  word.release('');
+  await Promise.all(calls.map(({ answered }) => answered));
+  assert.equal(fake.store.get('a'), '01234');
+});
+
 test('a node that speaks on another link is not shut', async (t) => {
   const stage = await rig(t, { silence: SILENCE });
   const { cluster, fake } = stage;
