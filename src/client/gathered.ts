@@ -7,10 +7,12 @@
 // Parts' replies are held in the arena of early replies. Where each part stands for one element of the reply
 // (MGET with its keys in as many slots) they are written one behind the other, and nothing is merged at all.
 
+import type { Pieces } from '../cluster/apart.ts';
 import { Call } from '../cluster/call.ts';
 import { adoptSlab, type Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
 import { type Area, areaOf } from '../resp/copy.ts';
+import { keyByKey } from './bykey.ts';
 import { holdBytes, type Piece } from './replies.ts';
 import { copy, type Downstream, onlyReads, Spoken } from './request.ts';
 
@@ -30,8 +32,8 @@ const ONE_ELEMENT = Buffer.from('*1\r\n');
 export class Gathered extends Spoken {
   readonly parts: Part[] = [];
 
+  readonly command: Command;
   private readonly client: Downstream;
-  private readonly command: Command;
   private readonly options: GatheredOptions;
   private readonly since: number;
   private missing = 0;
@@ -103,6 +105,12 @@ export class Part extends Call {
   constructor(client: Downstream, whole: Gathered, slot: number, reads: boolean, loose: boolean) {
     super(client, slot, reads, loose);
     this.whole = whole;
+  }
+
+  protected override cut(bytes: Buffer, from: number, to: number): Pieces | undefined {
+    return keyByKey(this.whole.command, this.slot, [bytes, from, to], (more) => {
+      if (!this.caller.closed) this.whole.gathering(more);
+    });
   }
 
   protected override answer(bytes: Buffer, from: number, to: number): void {

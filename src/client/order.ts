@@ -128,7 +128,7 @@ export class Order {
     for (let place = this.replies.front; place !== undefined; place = place.next) {
       const wide = place instanceof Gathered && place.wide;
       for (const call of callsOf(place)) {
-        if (call.reads || call.settled || call.node === undefined) continue;
+        if (call.reads || call.settled || !call.begun) continue;
         found.set(wide ? EVERY_SLOT : call.slot, call);
       }
     }
@@ -142,7 +142,7 @@ export function isFollowed(request: Request): boolean {
     const wide = place instanceof Gathered && place.wide;
     for (const call of callsOf(place)) {
       if (!wide && call.slot !== request.slot) continue;
-      if (call.node !== undefined && !(call.reads && request.reads)) return true;
+      if (call.begun && !(call.reads && request.reads)) return true;
     }
   }
   return false;

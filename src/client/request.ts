@@ -3,12 +3,14 @@
 //   Request    one command at one slot: a call that is its own place in the order of replies
 //   Spoken     a place that the proxy itself answers, now or when it knows
 
+import type { Pieces } from '../cluster/apart.ts';
 import { Call, type Caller, FIXED } from '../cluster/call.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
 import { FLAG, SCRIPT } from '../command/command.ts';
 import type { Area } from '../resp/copy.ts';
+import { keyByKey } from './bykey.ts';
 import type { Piece, Place, Replies } from './replies.ts';
 
 /** What sees to it that nodes have the scripts and functions that are called: see repertoire.ts. */
@@ -76,6 +78,12 @@ export class Request extends Call implements Place {
 
   protected override lacks(bytes: Buffer, from: number, to: number): boolean {
     return this.command.script !== SCRIPT.none && this.caller.repertoire.lacks(this, bytes, from, to);
+  }
+
+  protected override cut(bytes: Buffer, from: number, to: number): Pieces | undefined {
+    return keyByKey(this.command, this.slot, [bytes, from, to], (more) => {
+      if (!this.caller.closed) this.caller.gathering(more);
+    });
   }
 
   protected override answer(bytes: Buffer, from: number, to: number): void {

@@ -2,7 +2,7 @@
 //
 //   start --> at a node --reply--------------------------> answer
 //               ^   |---MOVED, ASK--> at another node
-//               |   |---TRYAGAIN----> delayed ----.
+//               |   |---TRYAGAIN----> delayed ----.      (or done key by key: apart.ts)
 //               |   |---DOWN, lost--> at the gate -|
 //               '----------------------------------'        too long, too often -> answer with the error
 //
@@ -11,6 +11,7 @@
 
 import { asServerSaid, notHeld, notServed, outcomeUnknown } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
+import { Apart, type Divided, type Pieces } from './apart.ts';
 import type { Attempt } from './attempt.ts';
 import type { Cluster } from './cluster.ts';
 import type { Waiting } from './gate.ts';
@@ -58,9 +59,11 @@ interface Trouble {
   heldSince: number;
   redirects: number;
   lastError: Buffer | undefined;
+  /** It is done key by key. */
+  apart: Apart | undefined;
 }
 
-export abstract class Call implements Pending, Waiting {
+export abstract class Call implements Pending, Waiting, Divided {
   readonly caller: Caller;
   readonly slot: number;
   /** Only reads, so it may be asked again when a connection was lost. */
@@ -107,6 +110,11 @@ export abstract class Call implements Pending, Waiting {
   /** An error that asks nothing of the road. True: the call is under way again, by `mend`. */
   protected lacks(_bytes: Buffer, _from: number, _to: number): boolean {
     return false;
+  }
+
+  /** Commands that together do the same, one for each key: `bytes` is the whole command. Undefined: there are none. */
+  protected cut(_bytes: Buffer, _from: number, _to: number): Pieces | undefined {
+    return undefined;
   }
 
   /** Where it belongs: the owner of its slot, as a rule. */
@@ -196,6 +204,10 @@ export abstract class Call implements Pending, Waiting {
     this.answer(bytes, from, to);
   }
 
+  join(reply: Buffer): void {
+    this.conclude(reply, 0, reply.length);
+  }
+
   piece(bytes: Buffer, from: number, to: number, last: boolean): void {
     if (last) this.settle();
     this.answerPiece(bytes, from, to, last);
@@ -268,6 +280,7 @@ export abstract class Call implements Pending, Waiting {
     // A replica may answer, which says nothing of the slot's owner: others go on waiting for that.
     if (this.attempt.atReplica) {
       this.caller.cluster.gates.left(this);
+      this.heldSince = 0;
       this.atGate = false;
     }
     return this.trySend();
@@ -279,6 +292,11 @@ export abstract class Call implements Pending, Waiting {
     if (this.attempt?.atReplica !== true && !this.ready(node)) return false;
     this.sendTo(node, false);
     return true;
+  }
+
+  goOn(): void {
+    this.troubled().redirects = 0;
+    this.sendAgain();
   }
 
   private sendAgain(): void {
@@ -293,6 +311,11 @@ export abstract class Call implements Pending, Waiting {
 
   get atGate(): boolean {
     return this.trouble?.gated === true;
+  }
+
+  /** It is at a node, or was: what it writes may have been written. */
+  get begun(): boolean {
+    return this.node !== undefined || this.trouble?.apart !== undefined;
   }
 
   /** Not where the map says, or waiting. */
@@ -325,14 +348,22 @@ export abstract class Call implements Pending, Waiting {
 
   /** Answers with an error that no node has just sent. */
   private end(error: Buffer): void {
+    const reply = this.trouble?.apart?.withRest(error) ?? error;
     this.caller.cluster.gates.left(this);
     this.heldSince = 0;
     this.settle();
-    this.answer(error, 0, error.length);
+    this.answer(reply, 0, reply.length);
   }
 
   private troubled(): Trouble {
-    this.trouble ??= { away: false, gated: false, heldSince: 0, redirects: 0, lastError: undefined };
+    this.trouble ??= {
+      away: false,
+      gated: false,
+      heldSince: 0,
+      redirects: 0,
+      lastError: undefined,
+      apart: undefined,
+    };
     return this.trouble;
   }
 
@@ -348,6 +379,8 @@ export abstract class Call implements Pending, Waiting {
     const length = this.requestTo - this.requestFrom;
     this.node = node;
     const link = this.linkTo(node);
+    const apart = this.trouble?.apart;
+    if (apart !== undefined) return apart.send(link, asking);
     if (asking) link.asking();
     const slab = this.sendOn(link, old.bytes, this.requestFrom, this.requestTo);
     this.request = slab;
@@ -372,7 +405,7 @@ export abstract class Call implements Pending, Waiting {
   }
 
   /** Follows a "not executed". False when it is none, or has been followed often enough: the client gets it. */
-  protected bounce(bytes: Buffer, from: number, to: number): boolean {
+  bounce(bytes: Buffer, from: number, to: number): boolean {
     if (this.slot === FIXED) return false;
     const kind = redirectOf(bytes, from, to);
     if (kind === NONE) return this.lacks(bytes, from, to);
@@ -388,13 +421,25 @@ export abstract class Call implements Pending, Waiting {
       this.troubled().redirects = 0;
       this.node = undefined;
       this.caller.callLoose(this);
-      cluster.gates.delay(this);
+      this.tryAgain();
       return true;
     }
     if (kind === DOWN || kind === READONLY)
       cluster.ask(bytes.toString('latin1', from + 1, Math.min(to - 2, from + 80)));
     this.hold();
     return true;
+  }
+
+  /** Its keys are apart: they are done one by one where that is the same, else waited for until they are together. */
+  private tryAgain(): void {
+    const { gates } = this.caller.cluster;
+    const trouble = this.troubled();
+    const pieces =
+      trouble.apart === undefined && this.cut(this.request!.bytes, this.requestFrom, this.requestTo);
+    if (!pieces) return gates.delay(this);
+    trouble.apart = new Apart(this, pieces);
+    gates.stepAside(this);
+    this.sendAgain();
   }
 
   private follow(kind: number, bytes: Buffer, from: number, to: number): boolean {

@@ -102,18 +102,24 @@ export class Gates {
     else queue.splice(at, 0, call);
   }
 
-  /** Sends a command again at the next tick, past the gate. A node has spoken: the rest of its slot may follow. */
+  /** Sends a command again at the next tick, past the gate. */
   delay(call: Waiting): void {
-    // Unless its own client has put something behind it: that must stay behind.
-    const gate = this.slots.get(call.slot);
-    if (gate?.probe !== call || !gate.queue.some((other) => other.isOf(call))) {
-      this.settled(call);
-      call.atGate = false;
-    }
+    this.stepAside(call);
     const { maxCommands, maxBytes } = this.limits;
     if (this.commands >= maxCommands || this.bytes >= maxBytes) return call.giveUp();
     this.enter(call);
     this.delayed.push(call);
+  }
+
+  /**
+   * A node has spoken, of this command's keys alone: if it was the one being tried, the rest of its slot may follow.
+   * Unless its own client has put something behind it: that must stay behind.
+   */
+  stepAside(call: Waiting): void {
+    const gate = this.slots.get(call.slot);
+    if (gate?.probe === call && gate.queue.some((other) => other.isOf(call))) return;
+    this.settled(call);
+    call.atGate = false;
   }
 
   /** A node has answered this command: if it was the one being tried, the rest of its slot may follow. */

@@ -14,7 +14,7 @@
 import { digits, writeLength } from '../resp/canonical.ts';
 import { type Area, areaOf, copyBytes } from '../resp/copy.ts';
 import type { Arguments } from './arguments.ts';
-import type { Command } from './command.ts';
+import { type Command, ROUTE } from './command.ts';
 import { SLOTS, slotOf } from './slot.ts';
 
 export interface Plan {
@@ -97,12 +97,50 @@ export function split(command: Command, args: Arguments): Plan | undefined {
   return { bytes: out, count, slot, from, to, part, keys };
 }
 
+/** Whether a command with ROUTE.split can be cut key by key: MSET's keys change together. */
+export function singlyKeyed({ route, keyStep }: Command): boolean {
+  return route === ROUTE.split && keyStep === 1;
+}
+
+/**
+ * Cuts a call into one for each key, doubles and all: for when a slot's keys are at two nodes. Cold.
+ * @param command that is `singlyKeyed`
+ * @param bytes of the whole call, canonical, at [start, end)
+ * @param slot of all its keys
+ */
+export function splitByKey(bytes: Buffer, start: number, end: number, slot: number): Plan {
+  const name = bytes.indexOf(LF, start) + 1;
+  const first = elementEnd(bytes, name);
+  const head = Buffer.concat([Buffer.from('*2\r\n'), bytes.subarray(name, first)]);
+  const from: number[] = [];
+  const to: number[] = [];
+  const pieces: Buffer[] = [];
+  for (let at = first, out = 0; at < end; ) {
+    const next = elementEnd(bytes, at);
+    from.push(out);
+    out += head.length + next - at;
+    to.push(out);
+    pieces.push(head, bytes.subarray(at, next));
+    at = next;
+  }
+  const keys = from.length;
+  const part = from.map((_, k) => k);
+  return { bytes: Buffer.concat(pieces), count: keys, slot: part.map(() => slot), from, to, part, keys };
+}
+
 const ASTERISK = 42;
+const LF = 10;
 const SCRATCH_BYTES = 16384;
 const scratch: Area = areaOf(Buffer.allocUnsafeSlow(SCRATCH_BYTES));
 
 /** Part + 1 by slot; all zero between calls. */
 const partOfSlot = new Int32Array(SLOTS);
+
+/** Behind the argument whose header `$<length>\r\n` is at `at`. */
+function elementEnd(bytes: Buffer, at: number): number {
+  const head = bytes.indexOf(LF, at) + 1;
+  return head + Number(bytes.toString('latin1', at + 1, head - 2)) + 2;
+}
 
 /** Where the header `$<length>\r\n` of an argument begins. */
 function elementStart(start: number, end: number): number {

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { decode } from '../support/client.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
@@ -58,31 +59,71 @@ for (const server of servers) {
       });
     });
 
-    test('several keys of a slot that is half moved are waited for, and what follows waits behind them', async () => {
+    test('while a slot is half moved its keys are read, counted and removed at once, and set when they are together', async () => {
       const tag = tagOf(3);
-      const client = await proxy.connect();
-      const [one, two] = [`{${tag}}one`, `{${tag}}two`];
-      await client.pipeline([['MSET', one, '1', two, '2']]);
+      const key = (name: string) => `{${tag}}${name}`;
+      const [one, two, none] = [key('one'), key('two'), key('none')];
+      const [client, other] = [await proxy.connect(), await proxy.connect()];
+      await client.call('HELLO', 3);
+      await client.pipeline([['MSET', one, '1', two, '2', key('three'), '3', key('four'), '4', 'x', '5']]);
       const mover = new Mover(cluster);
       const { source, target } = await mover.open(3);
-      await cluster.cli(source.port, 'MIGRATE', target.host, target.port, one, 0, 5000);
-      const replies = client.pipeline([
-        ['MGET', one, two],
+      const gone = [one, key('three')];
+      await cluster.cli(source.port, 'MIGRATE', target.host, target.port, '', 0, 5000, 'KEYS', ...gone);
+      const texts = (replies: Buffer[]) => replies.map((reply) => String(reply).replaceAll('\r\n', '|'));
+      const now = await client.pipeline([
+        ['MGET', one, none, two, one],
+        ['EXISTS', one, two, none, two],
+        ['TOUCH', none, two],
+        ['MGET', 'x', two, one],
+        ['DEL', key('three'), key('four'), none, key('four')],
+        ['UNLINK', key('three'), key('four'), 'x'],
+      ]);
+      assert.deepEqual(texts(now), [
+        '*4|$1|1|_|$1|2|$1|1|',
+        ':3|',
+        ':1|',
+        '*3|$1|5|$1|2|$1|1|',
+        ':2|',
+        ':1|',
+      ]);
+      assert.equal(String(await other.call('MGET', none, two)), '*2\r\n$-1\r\n$1\r\n2\r\n');
+      const later = client.pipeline([
         ['MSET', one, '3', two, '4'],
-        ['SUNIONSTORE', `{${tag}}u`, `{${tag}}a`, `{${tag}}b`],
-        ['GET', one],
+        ['SUNIONSTORE', key('u'), key('a'), key('b')],
+        ['MULTI'],
+        ['MGET', one, two],
+        ['EXEC'],
         ['DEL', one, two],
         ['GET', two],
       ]);
-      // Another client's single keys are served meanwhile, on both sides.
-      const other = await proxy.connect();
-      assert.equal(String(await other.call('GET', one)), '$1\r\n1\r\n');
-      assert.equal(String(await other.call('GET', two)), '$1\r\n2\r\n');
+      // Another client's keys are served meanwhile, on both sides; what it waits for is not there yet.
+      const several = ['MGET', one, two] as const;
+      assert.deepEqual(texts(await other.pipeline([[...several], ['GET', two]])), ['*2|$1|1|$1|2|', '$1|2|']);
       await mover.finish(3, source, target, 100, 0);
-      const texts = (await replies).map((reply) => String(reply).replaceAll('\r\n', '|'));
-      assert.deepEqual(texts, ['*2|$1|1|$1|2|', '+OK|', ':0|', '$1|3|', ':2|', '$-1|']);
+      const rest = ['+OK|', ':0|', '+OK|', '+QUEUED|', '*1|*2|$1|3|$1|4|', ':2|', '_|'];
+      assert.deepEqual(texts(await later), rest);
       client.destroy();
       other.destroy();
+    });
+
+    test('thousands of keys of a half moved slot are one call', async () => {
+      const tag = tagOf(2);
+      const keys = Array.from({ length: 5000 }, (_, i) => `{${tag}}${i}`);
+      const client = await proxy.connect();
+      await client.call('MSET', ...keys.flatMap((key) => [key, key]));
+      const mover = new Mover(cluster);
+      const { source, target } = await mover.open(2);
+      await cluster.moveKeys(2, source.port, target.port, 2000);
+      const [values, count, rest] = await client.pipeline([
+        ['MGET', ...keys],
+        ['DEL', ...keys, 'none', ...keys],
+        ['EXISTS', ...keys],
+      ]);
+      assert.deepEqual(decode(values!), keys);
+      assert.deepEqual([String(count), String(rest)], [':5000\r\n', ':0\r\n']);
+      await mover.finish(2, source, target, 100, 0);
+      client.destroy();
     });
 
     test('a planned failover loses nothing and does nothing twice', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import clusterKeySlot from 'cluster-key-slot';
 import fc from 'fast-check';
-import { type Plan, split } from '../../src/command/split.ts';
+import { type Plan, singlyKeyed, split, splitByKey } from '../../src/command/split.ts';
 import { decode, encode } from '../support/client.ts';
 import { framed, framedOf } from './framed.ts';
 import { SIX } from './six.ts';
@@ -80,6 +80,29 @@ test('any call is cut as a naive model cuts it', () => {
         pairs.map(([key]) => slots[slots.indexOf(clusterKeySlot(key))]),
       );
     }),
+  );
+});
+
+test('a call is cut by its keys as by as many slots, doubles and all', () => {
+  const name = fc.constantFrom('MGET', 'Del', 'EXISTS', 'touch', 'UNLINK');
+  fc.assert(
+    fc.property(name, fc.array(key, { minLength: 1, maxLength: 20 }), (name, keys) => {
+      const bytes = Buffer.concat([Buffer.from('+OK\r\n'), encode([name, ...keys])]);
+      const made = splitByKey(bytes, 5, bytes.length, 7);
+      assert.deepEqual(
+        partsOf(made),
+        keys.map((one) => encode([name, one])),
+      );
+      assert.deepEqual([made.keys, ...made.slot], [keys.length, ...keys.map(() => 7)]);
+      assert.deepEqual(
+        made.part,
+        keys.map((_, k) => k),
+      );
+    }),
+  );
+  assert.deepEqual(
+    ['mget', 'mset', 'del', 'exists', 'touch', 'unlink'].filter((one) => singlyKeyed(SIX.find(framed(one))!)),
+    ['mget', 'del', 'exists', 'touch', 'unlink'],
   );
 });
 
