@@ -14,6 +14,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Cluster, startCluster, startLone } from '../test/support/cluster.ts';
 import { freePort } from '../test/support/ports.ts';
+import { predixyConfig } from '../test/support/predixy.ts';
 import { end, remove, temporary } from '../test/support/reaper.ts';
 import { findServer, which } from '../test/support/servers.ts';
 import { until } from '../test/support/wait.ts';
@@ -100,28 +101,8 @@ async function startPredixy(cluster: Cluster, folder: string): Promise<Started |
   if (program === undefined) return undefined;
   const port = await freePort();
   const file = join(folder, 'predixy.conf');
-  await writeFile(
-    file,
-    `Name bench
-Bind ${HOST}:${port}
-WorkerThreads 1
-ClientTimeout 0
-LogVerbSample 0
-LogDebugSample 0
-LogInfoSample 0
-Authority {
-    Auth {
-        Mode write
-    }
-}
-ClusterServerPool {
-    RefreshInterval 1
-    Servers {
-${cluster.nodes.map((node) => `        + ${HOST}:${node.port}`).join('\n')}
-    }
-}
-`,
-  );
+  const seeds = cluster.nodes.map((node) => `${HOST}:${node.port}`);
+  await writeFile(file, predixyConfig(port, seeds, 1));
   return started(program, [file], port);
 }
 

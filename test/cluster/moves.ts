@@ -73,16 +73,20 @@ export class Mover {
       .split('\n');
   }
 
-  /** Waits until all nodes say the same of who owns what: a move begun before would be undone by old news. */
+  /**
+   * Waits until all nodes say the same of who owns what and who follows whom: a move begun before would be undone by
+   * old news, and a failover get no votes.
+   */
   async agreed(): Promise<void> {
     const { cluster } = this;
     await cluster.settled();
     const agree = async () => {
       const views = await Promise.all(
         cluster.nodes.map(async ({ port }) => {
-          const owned = (await this.lines(port)).map((line) =>
-            [line.slice(0, 40), ...rangesOf(line)].join(' '),
-          );
+          const owned = (await this.lines(port)).map((line) => {
+            const [id, , , primary] = line.split(' ');
+            return [id, primary, ...rangesOf(line)].join(' ');
+          });
           return owned.sort().join('\n');
         }),
       );

@@ -85,12 +85,14 @@ export class Cluster {
   readonly folder: string;
   readonly password: string | undefined;
   nodes: Node[] = [];
-  private readonly processes: Process[];
+  private processes: Process[];
+  private started: number;
 
   constructor(server: Server, folder: string, processes: Process[], password?: string) {
     this.server = server;
     this.folder = folder;
     this.processes = processes;
+    this.started = processes.length;
     this.password = password;
   }
 
@@ -201,15 +203,31 @@ export class Cluster {
 
   /** Starts one more primary, without slots, that all others know. `config` as in startCluster. */
   async join(options: ProcessOptions = {}): Promise<Node> {
-    const folder = join(this.folder, String(this.nodes.length));
+    const node = await this.start(options);
+    for (const other of this.nodes) {
+      if (other !== node) await this.cli(other.port, 'CLUSTER', 'MEET', node.host, node.port);
+    }
+    await this.settled();
+    return node;
+  }
+
+  /** Starts one more node, which nobody knows yet. */
+  async start(options: ProcessOptions = {}): Promise<Node> {
+    const folder = join(this.folder, String(this.started++));
     const one = await Process.start(this.server, folder, options, true);
     this.processes.push(one);
     const { host, port, pid } = one;
     const node: Node = { host, port, pid, id: String(await one.ask('CLUSTER', 'MYID')), role: 'primary' };
-    for (const other of this.nodes) await this.cli(other.port, 'CLUSTER', 'MEET', host, port);
     this.nodes.push(node);
-    await this.settled();
     return node;
+  }
+
+  /** Ends a node that the others have forgotten. */
+  async leave(port: number): Promise<void> {
+    const gone = this.process(port);
+    await gone.kill();
+    this.nodes = this.nodes.filter((node) => node.port !== port);
+    this.processes = this.processes.filter((one) => one !== gone);
   }
 
   /** Waits until every running node sees a whole cluster, with its replicas in step. */
