@@ -71,6 +71,11 @@ export class Attempt implements Pending {
     return copy === undefined ? undefined : new Attempt(reads, from, copy, call);
   }
 
+  /** In place of a next one: whoever may be asked some day. */
+  nobody(): Attempt {
+    return new Attempt(this.reads, this.from, undefined, this.call);
+  }
+
   /** The next one, wherever. */
   again(): Attempt {
     const { reads, from, call } = this;

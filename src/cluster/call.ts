@@ -245,7 +245,9 @@ export abstract class Call implements Pending, Waiting, Divided {
   lostAt(attempt: Attempt, sent: boolean, reason: string): void {
     // What was sent behind a read is behind it at the primary alone.
     const tied = sent && !attempt.atReplica && this.caller.writesBehind(this);
-    const next = tied ? undefined : attempt.elsewhere();
+    const next = tied
+      ? undefined
+      : (attempt.elsewhere() ?? (attempt.atReplica ? attempt.nobody() : undefined));
     if (next === undefined) return this.lost(sent, false, reason);
     this.attempt = next;
     this.node = undefined;
@@ -277,9 +279,14 @@ export abstract class Call implements Pending, Waiting, Divided {
   sendFromGate(): boolean {
     if (this.attempt === undefined) return this.trySend();
     this.attempt = this.attempt.again();
+    const { cluster } = this.caller;
+    if (this.attempt.copy === undefined && cluster.turn.now - this.heldSince > cluster.options.holdFor) {
+      this.end(notServed(`no replica of slot ${this.slot} may be read from (reads.from)`));
+      return true;
+    }
     // A replica may answer, which says nothing of the slot's owner: others go on waiting for that.
     if (this.attempt.atReplica) {
-      this.caller.cluster.gates.left(this);
+      cluster.gates.left(this);
       this.heldSince = 0;
       this.atGate = false;
     }

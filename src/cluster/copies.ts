@@ -71,9 +71,9 @@ export class Copy {
     this.latency += (micros - this.latency) * WEIGHT;
   }
 
-  /** It could answer as fast as that: so one that was slow once is asked again some day. */
+  /** It has just answered as fast as that: one that was slow is asked again before long. */
   canTake(micros: number): void {
-    if (micros < this.latency || this.latency === 0) this.took(micros);
+    this.latency = this.latency === 0 ? micros : Math.min(this.latency, Math.max(micros, this.latency / 2));
   }
 
   /** Nothing is known of it any more. */
@@ -177,6 +177,13 @@ export class Copies {
     return primary === not ? undefined : primary;
   }
 
+  /** Somebody reads, or waits for what was read. */
+  isUsed(now: number): boolean {
+    if (now - this.wishedAt <= IDLE) return true;
+    for (const { inFlight } of this.nodes.values()) if (inFlight > 0) return true;
+    return false;
+  }
+
   /** Calls back with each node, once. */
   each(callback: (copy: Copy) => void): void {
     for (const copy of this.nodes.values()) callback(copy);
@@ -232,7 +239,7 @@ export class Copies {
 }
 
 /** Wishes further apart than this, ms, are not watched for in between. */
-export const IDLE = 1000;
+const IDLE = 1000;
 
 function better(able: readonly Copy[]): Copy {
   const count = able.length;

@@ -67,6 +67,8 @@ export class Hedges {
       if (!(pending instanceof Attempt) || !pending.waits(micros, this.turn.micros)) return;
       if (pending.askBeside()) this.totals[TOTAL.readsElsewhere]! += 1;
     });
+    // It is given up for now: what has nobody else to ask waits for whoever can answer.
+    if (copy.node.shut !== undefined && !copy.isPrimary) link.breakOff(copy.node.shut);
   }
 
   private hedge(link: Link, after: number): void {

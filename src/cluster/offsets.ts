@@ -10,7 +10,7 @@
 // (`master_replid`): a failover or a new synchronisation begins another.
 
 import { command } from '../resp/write.ts';
-import { type Copies, type CopiesOfShard, type Copy, IDLE } from './copies.ts';
+import type { Copies, CopiesOfShard, Copy } from './copies.ts';
 import type { Lane } from './lanes.ts';
 import type { Pending } from './link.ts';
 import type { Node } from './node.ts';
@@ -107,7 +107,7 @@ export class Offsets {
 
   private tick(): void {
     const now = this.turn.tick();
-    if (now - this.copies.wishedAt > IDLE) {
+    if (!this.copies.isUsed(now)) {
       clearInterval(this.timer);
       this.timer = undefined;
     }
