@@ -10,12 +10,11 @@
 //
 // When the connection is lost, what had been written may have been executed and what had not cannot have
 // been: each pending command is told which of the two it was, and answers for itself. A link connects when
-// something is sent, and after a failure not before a delay that grows and is spread by chance, so that a
-// dead node is asked a few times a second however many clients wait for it.
+// something is sent and the node's breaker lets it: that knows what all links have met.
 
 import type { Socket } from 'node:net';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
-import { Breaker } from './breaker.ts';
+import { Backoff, Breaker, type Trying } from './breaker.ts';
 import { Outgoing } from './outgoing.ts';
 import { Receiver, type Receiving } from './receiver.ts';
 import type { Slab } from './slab.ts';
@@ -80,13 +79,18 @@ export const GREETING = 2;
 export const READY = 3;
 export const BACKING_OFF = 4;
 export const CLOSED = 5;
+/** For the breaker's word. */
+export const WAITING = 6;
 
 const MINUS = 45;
 const PUSH = 62;
 
+/** Errors to the handshake that say something of the node, and not of who has come. */
+const OF_THE_NODE = /^(LOADING |MASTERDOWN |BUSY |DENIED |ERR max number of clients)/;
+
 const ASKING = Buffer.from('*1\r\n$6\r\nASKING\r\n');
 
-export class Link implements Flushable, Receiving {
+export class Link implements Flushable, Receiving, Trying {
   state = IDLE;
   /** How many connections it has had: what the node remembers of one it has forgotten with the next. */
   connections = 0;
@@ -102,7 +106,8 @@ export class Link implements Flushable, Receiving {
   private readonly totals: Float64Array;
   private socket: Socket | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private failures = 0;
+  /** Of what is this link's own affair: connections that were lost, and logins that were refused. */
+  private readonly backoff: Backoff;
   private greeted = 0;
 
   private ring: (Pending | undefined)[] = new Array(64).fill(undefined);
@@ -128,12 +133,13 @@ export class Link implements Flushable, Receiving {
     owner: LinkOwner,
     turn: Turn,
     counters: Counters,
-    breaker: Breaker = new Breaker(),
+    breaker: Breaker = new Breaker(options.host, options),
   ) {
     this.options = options;
     this.owner = owner;
     this.turn = turn;
     this.breaker = breaker;
+    this.backoff = new Backoff(options);
     this.totals = counters.totals;
     this.receiver = new Receiver(this, turn, options.replyDepth);
   }
@@ -239,9 +245,7 @@ export class Link implements Flushable, Receiving {
 
   /** True when nothing is pending and nothing is under way. */
   get quiet(): boolean {
-    return (
-      this.tail === this.head && (this.state === READY || this.state === IDLE || this.state === BACKING_OFF)
-    );
+    return this.tail === this.head && (this.state === READY || this.resting);
   }
 
   /** Ends the connection, whose state at the node is not what it should be. What is pending is told. */
@@ -254,6 +258,7 @@ export class Link implements Flushable, Receiving {
     if (this.state === CLOSED) return;
     clearTimeout(this.timer);
     this.notReady(CLOSED);
+    this.breaker.leave(this);
     this.drop(reason);
   }
 
@@ -300,6 +305,13 @@ export class Link implements Flushable, Receiving {
   // ---- the connection's life
 
   private open(): void {
+    this.state = WAITING;
+    if (this.breaker.ask(this)) this.connect();
+  }
+
+  connect(): void {
+    if (!this.resting) return;
+    clearTimeout(this.timer);
     this.state = CONNECTING;
     this.openedAt = this.turn.now;
     const { connectTimeout } = this.options;
@@ -324,6 +336,12 @@ export class Link implements Flushable, Receiving {
     });
   }
 
+  refuse(reason: string): void {
+    if (this.state !== WAITING) return;
+    this.state = IDLE;
+    this.drop(reason);
+  }
+
   private greet(): void {
     this.state = GREETING;
     this.greeted = 0;
@@ -338,7 +356,7 @@ export class Link implements Flushable, Receiving {
       // A node that is loading would refuse now and execute a moment later: commands in flight would change
       // places. So it is not ready before it says so.
       const passes = onError === 'ready' && !text.startsWith('LOADING') && !text.startsWith('MASTERDOWN');
-      if (!passes) return this.fail(text);
+      if (!passes) return this.fail(text, onError === 'must' && !OF_THE_NODE.test(text));
     }
     if (this.greeted === this.options.handshake.length) this.ready();
   }
@@ -347,32 +365,43 @@ export class Link implements Flushable, Receiving {
     clearTimeout(this.timer);
     this.state = READY;
     this.connections++;
-    this.failures = 0;
+    this.backoff.failures = 0;
     this.totals[TOTAL.links]! += 1;
     this.readAt = this.headAt = this.turn.now;
+    this.breaker.connected();
     this.owner.linkReady(this);
     if (this.tail > this.head) this.flush();
   }
 
-  private fail(reason: string): void {
-    if (this.state === CLOSED || this.state === IDLE || this.state === BACKING_OFF) return;
+  /** `refused`: the node is there, and refuses this link. */
+  private fail(reason: string, refused = false): void {
+    const { state, breaker } = this;
+    if (state === CLOSED || this.resting) return;
     clearTimeout(this.timer);
-    const { backoffMin, backoffMax } = this.options;
-    const delay = Math.min(backoffMax, backoffMin * 2 ** Math.min(this.failures++, 16));
-    // The first attempt after a good connection is immediate but for a little chance: the node may be well.
-    this.totals[this.state === READY ? TOTAL.linkDrops : TOTAL.linkFailures]! += 1;
-    this.notReady(BACKING_OFF);
-    this.timer = setTimeout(
-      () => this.again(),
-      this.failures === 1 ? Math.random() * backoffMin : delay * (0.5 + Math.random() / 2),
-    );
+    this.totals[state === READY ? TOTAL.linkDrops : TOTAL.linkFailures]! += 1;
+    if (state === READY || refused) {
+      this.notReady(BACKING_OFF);
+      this.timer = setTimeout(() => this.again(), this.backoff.next());
+      if (refused) breaker.answered();
+    } else {
+      this.state = IDLE;
+      breaker.failed(this, reason);
+    }
     this.drop(reason);
-    this.owner.linkLost(this, reason, this.failures);
+    this.owner.linkLost(this, reason, this.backoff.failures + breaker.failures);
   }
 
   private notReady(state: number): void {
-    if (this.state === READY) this.totals[TOTAL.links]! -= 1;
+    if (this.state === READY) {
+      this.totals[TOTAL.links]! -= 1;
+      this.breaker.lost();
+    }
     this.state = state;
+  }
+
+  /** Neither connected nor about to be. */
+  private get resting(): boolean {
+    return this.state === IDLE || this.state === BACKING_OFF || this.state === WAITING;
   }
 
   private again(): void {

@@ -60,7 +60,7 @@ export class Node {
     this.owner = owner;
     this.turn = turn;
     this.counters = counters;
-    this.breaker = new Breaker(() => turned?.(this));
+    this.breaker = new Breaker(this.address, options, () => turned?.(this));
   }
 
   /** Why it is sent nothing now; undefined: it is. */
@@ -119,7 +119,7 @@ export class Node {
   doubt(now: number): void {
     const { silence } = this.options;
     const silent = Math.min(this.silentFor(now), now - this.heardAt);
-    if (silent > silence) this.breaker.doubt(`${this.address} has been silent for ${silent} ms`);
+    if (silent > silence) this.breaker.doubt(silent);
     else if (this.breaker.silent) this.breaker.spoke();
   }
 
@@ -172,6 +172,7 @@ export class Node {
   }
 
   close(reason: string): void {
+    this.breaker.end();
     for (const link of this.lanes) link?.close(reason);
     this.lanes.length = 0;
     for (const link of [...this.borrowed]) this.discard(link);
