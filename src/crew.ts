@@ -29,7 +29,7 @@ export interface CrewOptions {
   readonly names: readonly string[];
   readonly topology: () => Topology;
   /** A worker wants a newer map. */
-  readonly stale: () => void;
+  readonly stale: (news: boolean) => void;
   readonly log: Log;
 }
 
@@ -178,7 +178,7 @@ export class Crew {
   }
 
   private receive(from: number, message: FromWorker): void {
-    if (message.type === 'stale') return this.options.stale();
+    if (message.type === 'stale') return this.options.stale(message.news);
     if (message.type === 'ask') {
       const others = this.members.filter(({ index, worker }) => index !== from && worker !== undefined);
       const id = this.inquiry++;

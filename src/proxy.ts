@@ -153,7 +153,7 @@ export class Slotless {
       start: { config: this.config, server, commands, shared },
       names,
       topology: () => this.discovery.topology,
-      stale: () => this.discovery.refresh(),
+      stale: (news) => this.discovery.refresh(news),
       log: this.log,
     });
     const doors = await this.crew.open(this.config.listen);

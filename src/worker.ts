@@ -61,7 +61,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: 'listening'; readonly doors: readonly Door[] }
   | { readonly type: 'failed'; readonly reason: string }
-  | { readonly type: 'stale'; readonly why: string }
+  | { readonly type: 'stale'; readonly why: string; readonly news: boolean }
   | { readonly type: 'ask'; readonly id: number; readonly what: Inquiry }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'drained' };
@@ -108,13 +108,13 @@ class Worker implements Peers {
     );
     const turn = new Turn();
     const cluster = new Cluster(clusterOptions(config, start.server), turn, counters, {
-      stale: (why) => this.post({ type: 'stale', why }),
+      stale: (why, news) => this.post({ type: 'stale', why, news }),
       linkLost: (node, reason, failures) => {
         // One line per change of state: a node that stays away is mentioned once.
         if (failures === 1) log.warn({ node, reason }, 'a link was lost');
         // A login that was refused says nothing of the node.
         if (!/^(WRONGPASS|NOAUTH|NOPERM) /.test(reason)) this.pubsub.avoid(node);
-        this.post({ type: 'stale', why: `a link to ${node} was lost` });
+        this.post({ type: 'stale', why: `a link to ${node} was lost`, news: failures === 1 });
       },
       turned: (node, reason) => {
         if (reason === undefined) log.info({ node }, 'a node is sent commands again');

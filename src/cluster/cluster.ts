@@ -28,8 +28,8 @@ export interface ClusterOptions extends NodeOptions {
 
 /** What the cluster tells its worker. */
 export interface ClusterEvents {
-  /** A newer map is wanted, and why. */
-  stale(why: string): void;
+  /** A newer map is wanted, and why. `news`: for a reason that there was not before. */
+  stale(why: string, news: boolean): void;
   /** A link was lost, or could not be made; `failures` in a row. */
   linkLost(address: string, reason: string, failures: number): void;
   /** A node is sent nothing more for now, and why; undefined: it is again. */
@@ -121,7 +121,7 @@ export class Cluster implements LinkOwner {
     const next = withMoved(this.topology, slot, node.host, node.port);
     if (next !== this.topology) {
       this.use(next);
-      this.events.stale(`slot ${slot} has moved to ${node.address}`);
+      this.ask(`slot ${slot} has moved to ${node.address}`, true);
     }
     return node;
   }
@@ -155,7 +155,7 @@ export class Cluster implements LinkOwner {
       setImmediate(() => this.gates.tick());
       return;
     }
-    this.ask(node.shut);
+    this.ask(node.shut, true);
     node.letGo();
   }
 
@@ -203,8 +203,9 @@ export class Cluster implements LinkOwner {
     return slots.length === 0 ? 0 : slots[seed % slots.length]!;
   }
 
-  ask(why: string): void {
-    this.events.stale(why);
+  /** Has the map asked for. `news`: for a reason that there was not before. */
+  ask(why: string, news = false): void {
+    this.events.stale(why, news);
   }
 
   /** The lane of a protocol version, a user and so on; to be left when it is used no more. */
@@ -233,7 +234,7 @@ export class Cluster implements LinkOwner {
     const strange = this.primaries.some((node) => node.host === host && node.port === port);
     if (strange && !hasNode(this.given, host, port)) this.adopt(this.given);
     // Those that block are many, and each attempt has a new one: the shared links speak for the node.
-    if (link.patient) return this.events.stale('a link on which a command blocked was lost');
+    if (link.patient) return this.ask('a link on which a command blocked was lost');
     this.events.linkLost(addressOf(link.options.host, link.options.port), reason, failures);
   }
 

@@ -1,4 +1,6 @@
-// A connection for the proxy's own questions about the cluster: one at a time, in RESP2. Cold.
+// Connections for the proxy's own questions about the cluster: in RESP2, one question at a time on each. Cold.
+//
+// Those that ask a node again and again, as for the map in bad times, keep a connection for a moment.
 
 import { connect } from 'node:net';
 import RedisParser from 'redis-parser';
@@ -21,10 +23,61 @@ export async function withControl<T>(
 ): Promise<T> {
   const control = new Control(options);
   try {
-    if (options.password !== '' || options.username !== '') await control.ask(...login(options));
+    await control.login(options);
     return await work(control);
   } finally {
     control.close();
+  }
+}
+
+/** How long a connection is kept for the next question, ms. */
+const KEEP = 1500;
+
+interface Kept {
+  readonly control: Control;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Connections to nodes that are asked again and again, all by the same user. */
+export class Controls {
+  private readonly kept = new Map<string, Kept>();
+  private closed = false;
+
+  /** As withControl, over a connection that was kept if there is one. `keep`: it is likely to be needed again soon. */
+  async with<T>(options: ControlOptions, keep: boolean, work: (control: Control) => Promise<T>): Promise<T> {
+    const key = `${options.host} ${options.port}`;
+    const kept = this.kept.get(key);
+    this.kept.delete(key);
+    clearTimeout(kept?.timer);
+    const control = kept === undefined || kept.control.failed ? new Control(options) : kept.control;
+    try {
+      if (control !== kept?.control) await control.login(options);
+      const result = await work(control);
+      if (keep) this.keep(key, control);
+      else control.close();
+      return result;
+    } catch (error) {
+      control.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const { control, timer } of this.kept.values()) {
+      clearTimeout(timer);
+      control.close();
+    }
+    this.kept.clear();
+  }
+
+  private keep(key: string, control: Control): void {
+    if (this.closed || this.kept.has(key)) return control.close();
+    const end = () => {
+      this.kept.delete(key);
+      control.close();
+    };
+    this.kept.set(key, { control, timer: setTimeout(end, KEEP) });
   }
 }
 
@@ -69,6 +122,7 @@ export class Control {
   /** The reply as nested arrays of strings and numbers; rejects with the server's error. */
   ask(...words: (string | number)[]): Promise<unknown> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
+    this.received = 0;
     const late = () => this.fail(new Error(`no reply within ${this.timeout} ms`));
     const timer = setTimeout(late, this.timeout);
     const reply = new Promise((resolve, reject) => {
@@ -76,6 +130,16 @@ export class Control {
       this.socket.write(command(words));
     });
     return reply.finally(() => clearTimeout(timer));
+  }
+
+  /** Logs in, where there is a user to log in as. */
+  async login(options: ControlOptions): Promise<void> {
+    if (options.password !== '' || options.username !== '') await this.ask(...login(options));
+  }
+
+  /** It is of no use any more. */
+  get failed(): boolean {
+    return this.failure !== undefined;
   }
 
   close(): void {

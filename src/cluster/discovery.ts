@@ -3,10 +3,13 @@
 //
 // Whom to ask: nodes of the last map first, picked by chance, and the configured seeds when those do not
 // answer. A question comes no sooner than `minGap` after the last one, whatever the cause and however many
-// ask, and causes that come meanwhile share the next.
+// ask, and causes that come meanwhile share the next; those that bring nothing new become rarer (pace.ts). A node
+// that can't be asked is left alone for a while, as long as others can.
 
-import { type ControlOptions, withControl } from './control.ts';
+import { Backoff } from './breaker.ts';
+import { type ControlOptions, Controls } from './control.ts';
 import { addressOf } from './node.ts';
+import { Pace } from './pace.ts';
 import { isHost, isPort } from './redirect.ts';
 import { EMPTY, type NodeInfo, reconcile, sameTopology, type Topology, type View } from './topology.ts';
 
@@ -17,6 +20,10 @@ export interface HostPort {
 
 /** A node that has not answered after so long, ms, has another asked beside it. */
 const HEDGE_AFTER = 200;
+/** Without a map of all slots it is asked for no more often, ms. */
+const WHILE_BROKEN = 250;
+/** For how long a node that could not be asked is left alone. */
+const LEFT_ALONE = { backoffMin: 100, backoffMax: 2000 };
 
 export interface DiscoveryOptions {
   readonly seeds: readonly HostPort[];
@@ -52,6 +59,10 @@ export class Discovery {
   private timer: NodeJS.Timeout | undefined;
   /** Nodes that were asked and have not answered yet. */
   private readonly owing = new Set<string>();
+  /** Nodes that could not be asked, and until when they are left alone. */
+  private readonly failing = new Map<string, { readonly backoff: Backoff; until: number }>();
+  private readonly controls = new Controls();
+  private readonly pace: Pace;
   private asking = false;
   private again = false;
   private lastAsked = Number.NEGATIVE_INFINITY;
@@ -60,20 +71,23 @@ export class Discovery {
   constructor(options: DiscoveryOptions, events: DiscoveryEvents) {
     this.options = options;
     this.events = events;
+    this.pace = new Pace(options.minGap);
   }
 
-  /** Asks now, or as soon as `minGap` allows. */
-  refresh(): void {
+  /** Asks now, or as soon as it may. `news`: for a reason that there was not before. */
+  refresh(news = true): void {
     if (this.closed) return;
+    this.pace.want(news);
     if (this.asking) {
       this.again = true;
       return;
     }
-    this.schedule(Math.max(0, this.lastAsked + this.options.minGap - performance.now()));
+    this.schedule(Math.max(0, this.lastAsked + this.pace.pause - performance.now()));
   }
 
   close(): void {
     this.closed = true;
+    this.controls.close();
     clearTimeout(this.timer);
   }
 
@@ -92,13 +106,12 @@ export class Discovery {
     if (views.length > 0) this.take(reconcile(views, this.topology.version + 1));
     this.judge(views.length === 0 ? failures : []);
     this.asking = false;
-    const { every, jitter, minGap } = this.options;
-    const soon = this.again || this.problem !== undefined;
-    this.schedule(
-      soon
-        ? Math.max(minGap, this.problem === undefined ? 0 : 250)
-        : every * (1 + jitter * (2 * Math.random() - 1)),
-    );
+    const { every, jitter } = this.options;
+    if (this.problem !== undefined) {
+      this.pace.want(false);
+      this.schedule(Math.max(this.pace.pause, WHILE_BROKEN));
+    } else if (this.again) this.schedule(this.pace.pause);
+    else this.schedule(every * (1 + jitter * (2 * Math.random() - 1)));
   }
 
   private take(next: Topology): void {
@@ -134,6 +147,8 @@ export class Discovery {
   private async views(): Promise<{ views: View[]; failures: Failure[] }> {
     const known = this.topology.shards.flatMap(({ primary, replicas }) => [primary, ...replicas]);
     const queue: HostPort[] = [...shuffled(known), ...shuffled(this.options.seeds)];
+    const addresses = new Set(queue.map(({ host, port }) => addressOf(host, port)));
+    for (const address of this.failing.keys()) if (!addresses.has(address)) this.failing.delete(address);
     const views: View[] = [];
     const failures: Failure[] = [];
     const tried = new Set<string>();
@@ -144,23 +159,23 @@ export class Discovery {
         const address = addressOf(next.host, next.port);
         if (tried.has(address)) continue;
         tried.add(address);
-        // One that still owes an answer to an earlier question is left alone, as long as others say something.
-        if (this.owing.has(address) && !desperate) {
+        // One that has failed, or owes an answer to an earlier question, is left alone as long as others say something.
+        if ((this.owing.has(address) || this.isLeftAlone(address)) && !desperate) {
           late.push(next);
           continue;
         }
         this.owing.add(address);
         try {
-          const view = await viewOf(
-            { ...this.options, host: next.host, port: next.port },
-            this.options.natMap,
-          );
+          const options = { ...this.options, host: next.host, port: next.port };
+          const view = await viewOf(this.controls, options, this.pace.busy);
           views.push(view);
+          this.failing.delete(address);
           // From a seed alone the others are not known yet: they are asked as well, not only the seeds.
           if (known.length === 0) for (const { nodes } of view.ranges) queue.push(...nodes);
           return;
         } catch (error) {
           failures.push(failureOf(address, error as NodeJS.ErrnoException));
+          this.leaveAlone(address);
         } finally {
           this.owing.delete(address);
         }
@@ -203,6 +218,17 @@ export class Discovery {
     });
     return { views: [...views], failures };
   }
+
+  private isLeftAlone(address: string): boolean {
+    const failing = this.failing.get(address);
+    return failing !== undefined && performance.now() < failing.until;
+  }
+
+  private leaveAlone(address: string): void {
+    const failing = this.failing.get(address) ?? { backoff: new Backoff(LEFT_ALONE), until: 0 };
+    failing.until = performance.now() + failing.backoff.next();
+    this.failing.set(address, failing);
+  }
 }
 
 interface Failure {
@@ -219,8 +245,13 @@ function failureOf(address: string, error: NodeJS.ErrnoException): Failure {
 }
 
 /** How one node sees the cluster. Rejects when it does not answer or knows no cluster. */
-async function viewOf(options: ControlOptions, natMap: DiscoveryOptions['natMap']): Promise<View> {
-  return withControl(options, async (control) => {
+async function viewOf(
+  controls: Controls,
+  options: ControlOptions & Pick<DiscoveryOptions, 'natMap'>,
+  keep: boolean,
+): Promise<View> {
+  const { natMap } = options;
+  return controls.with(options, keep, async (control) => {
     const info = String(await control.ask('CLUSTER', 'INFO'));
     const epoch = Number(/cluster_current_epoch:(\d+)/.exec(info)?.[1] ?? 0);
     const nat = (host: string, port: number) => natMap[addressOf(host, port)] ?? { host, port };

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { withControl } from '../../src/cluster/control.ts';
+import { Controls, withControl } from '../../src/cluster/control.ts';
 import { encode } from '../support/client.ts';
 import { until } from '../support/wait.ts';
-import { Peer } from './rig.ts';
+import { Peer, turns } from './rig.ts';
 
 /** A node that says `replies` when it has been asked something. */
 async function stage(t: TestContext, replies: readonly (string | Buffer)[], more = {}) {
@@ -76,4 +76,34 @@ test('the time counts from the question, however slowly a node drips', async (t)
 test('what no server sends is an error and no crash', async (t) => {
   for (const bytes of ['!\r\n', '*99999999999\r\n', '*1\r\n'.repeat(200_000), Buffer.from([0, 1, 2, 13, 10])])
     await assert.rejects((await stage(t, [bytes], { timeout: 500 })).ask('CLUSTER', 'INFO'));
+});
+
+test('a connection is kept for the next question for a moment, unless it has failed or is not to be kept', async (t) => {
+  const peer = await Peer.listen(t);
+  const controls = new Controls();
+  t.after(() => controls.close());
+  const options = { host: '127.0.0.1', port: peer.port, username: '', password: 'p', timeout: 2000 };
+  /** Asks, has it answered on the connection of this number, and gives the reply or the error. */
+  const ask = async (reply: string, index: number, keep = true) => {
+    const before = peer.received(index).length;
+    const asked = controls.with(options, keep, (control) => control.ask('PING')).catch(String);
+    if (before === 0) {
+      await peer.gets(encode(['AUTH', 'p']), index);
+      peer.say('+OK\r\n');
+    }
+    await waitFor(() => peer.received(index).slice(before).includes('PING'));
+    peer.say(reply);
+    return asked;
+  };
+  const waitFor = (condition: () => boolean) => until('the question', condition, 5000, 1);
+  assert.equal(await ask('+1\r\n', 0), '1');
+  assert.equal(await ask('+2\r\n', 0), '2');
+  assert.match(String(await ask('-ERR no\r\n', 0)), /ERR no/);
+  assert.equal(await ask('+3\r\n', 1), '3');
+  peer.sockets[1]!.destroy();
+  await waitFor(() => peer.sockets[1]!.closed);
+  await turns();
+  assert.equal(await ask('+4\r\n', 2, false), '4');
+  assert.equal(await ask('+5\r\n', 3), '5');
+  await until('the one that nobody needs to be closed', () => peer.sockets[3]!.readableEnded);
 });
