@@ -92,13 +92,18 @@ export class Crew {
     for (const { worker } of this.members) worker?.postMessage(message);
   }
 
-  /** Lets all workers finish what is under way, within a time in ms, and ends them. */
-  async drain(grace: number): Promise<void> {
+  /** Has all workers take leave of their clients, and ends them; within a time in ms. */
+  async drain(within: number): Promise<void> {
     this.closing = true;
     const workers = this.members.flatMap(({ worker }) => worker ?? []);
-    const late = new Promise((resolve) => setTimeout(resolve, grace).unref());
+    const late = new Promise((resolve) => setTimeout(resolve, within).unref());
     await Promise.race([late, Promise.all(workers.map(drained))]);
     await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+
+  /** While it drains: clients that are still connected go on no longer. */
+  hurry(): void {
+    this.tell({ type: 'drain' });
   }
 
   /** Resolves with the doors when the worker listens. `newcomer`: in the place of another. */

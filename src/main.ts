@@ -30,7 +30,7 @@ async function run(config: Config): Promise<void> {
       },
     );
   };
-  // A terminal and npm may both deliver the same one: any further one is the same wish.
+  // A further one ends the grace. A terminal and npm may both deliver the same one: there, too, nobody wants to wait.
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   try {

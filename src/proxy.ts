@@ -18,7 +18,7 @@ import type { Log } from './log.ts';
 import { TOTAL } from './telemetry/counters.ts';
 import { type Metrics, openMetrics } from './telemetry/metrics.ts';
 
-/** Beyond `drain.grace`, for closing itself. */
+/** Beyond the times of `drain`, for closing itself. */
 const CLOSING = 1000;
 
 // What is done with a command is a chain of small functions, longer than what the engine inlines into one by
@@ -81,16 +81,18 @@ export class Slotless {
     await done;
   }
 
-  /** Stops accepting, lets what is under way finish, and closes. */
+  /** Stops accepting, takes leave of the clients (client/drain.ts), and closes. Called again, it waits for them no more. */
   close(): Promise<void> {
+    if (this.closed !== undefined) this.crew?.hurry();
     this.closed ??= this.drain();
     return this.closed;
   }
 
   private async drain(): Promise<void> {
+    const { grace, timeout } = this.config.drain;
     this.log.info('draining');
+    await this.crew?.drain(grace + timeout + CLOSING);
     this.discovery.close();
-    await this.crew?.drain(this.config.drain.grace + CLOSING);
     await this.admin?.close();
     await this.metrics.close();
     this.log.info('closed');

@@ -14,7 +14,8 @@ import type {
   Peers,
   ServerFacts,
 } from './client/context.ts';
-import { type Door, listen } from './client/listener.ts';
+import { Drain } from './client/drain.ts';
+import { closeDoor, type Door, listen } from './client/listener.ts';
 import { policiesOf } from './client/reading.ts';
 import { Scripts } from './client/repertoire.ts';
 import { Revoked } from './client/revoked.ts';
@@ -77,7 +78,6 @@ export type Inquiry =
   | { readonly about: 'kill'; readonly filter: ClientFilter }
   | { readonly about: 'unblock'; readonly id: number; readonly how: HowToUnblock };
 
-const DRAIN_POLL = 20;
 /** The longest bulk that a server takes, and a channel with it. Who hears it has limits of its own. */
 const LONGEST_MESSAGE = 640 * 1024 * 1024;
 /** Pings that a node may leave unanswered within `pubsub.silence`. */
@@ -95,6 +95,8 @@ class Worker implements Peers {
   private readonly servers: Server[] = [];
   private readonly answers = new Map<number, (value: unknown) => void>();
   private asked = 0;
+  private draining: Drain | undefined = undefined;
+  private closed = false;
 
   constructor(start: WorkerStart, port: MessagePort) {
     this.start = start;
@@ -268,6 +270,7 @@ class Worker implements Peers {
   private receive(message: ToWorker): void {
     switch (message.type) {
       case 'topology':
+        if (this.closed) return;
         this.context.cluster.adopt(message.topology);
         return this.pubsub.adopt(message.topology);
       case 'ask':
@@ -312,22 +315,19 @@ class Worker implements Peers {
     return attention.hear(signal);
   }
 
-  /** Accepts nobody more, answers what is under way, and closes. */
+  /** Accepts nobody more, waits for the clients' end, and closes. Told again: their end comes at once. */
   private drain(): void {
+    if (this.draining !== undefined) return this.draining.hurry();
     const { clients, config } = this.context;
-    for (const server of this.servers) server.close();
-    for (const client of clients.values()) client.end();
-    const deadline = performance.now() + config.drain.grace;
-    const timer = setInterval(() => {
-      if (clients.size > 0 && performance.now() < deadline) return;
-      clearInterval(timer);
-      for (const client of [...clients.values()]) client.close();
+    this.draining = new Drain(clients, config.drain, () => {
+      this.closed = true;
       this.pubsub.close();
       this.context.revoked.close();
       this.offsets.close();
       this.context.cluster.close();
       this.post({ type: 'drained' });
-    }, DRAIN_POLL);
+    });
+    void Promise.all(this.servers.map(closeDoor)).then(() => this.draining!.begin());
   }
 }
 

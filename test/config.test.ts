@@ -77,7 +77,7 @@ test('the defaults are those the design gives', () => {
       name: 'slotless',
     },
     refresh: { every: 10000, jitter: 0.2, minGap: 100, ask: 3 },
-    drain: { grace: 5000 },
+    drain: { grace: 3000, timeout: 5000 },
     log: { level: 'info' },
   };
   assert.deepEqual(DEFAULTS, expected);

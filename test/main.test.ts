@@ -163,8 +163,47 @@ describe('its life', () => {
     });
   }
 
-  test('what is not answered within its grace is given up, and it ends well', async (t) => {
-    const { fake, proxy, client } = await stage(t, { 'drain.grace': 200 });
+  for (const workers of [1, 2]) {
+    test(`with ${workers} worker(s) who is connected goes on at a signal, nobody is let in, and it ends with the last`, async (t) => {
+      const admin = await freePort();
+      const settings = { 'drain.grace': '1h', admin: `127.0.0.1:${admin}`, workers };
+      const { proxy, client } = await stage(t, settings);
+      const others = await Promise.all(Array.from({ length: 8 }, () => proxy.connect()));
+      process.kill(proxy.pid, 'SIGTERM');
+      await proxy.logged(/"msg":"draining"/);
+      const ready = await fetch(`http://127.0.0.1:${admin}/readyz`);
+      assert.deepEqual([ready.status, await ready.text()], [503, 'draining\n']);
+      await until('nobody to be let in', () =>
+        connect(proxy.port).then(
+          (one) => one.destroy(),
+          () => true,
+        ),
+      );
+      for (const one of [client, ...others]) assert.equal(String(await one.call('SET', 'a', '1')), '+OK\r\n');
+      await Promise.all(others.map((one) => one.close()));
+      assert.equal(String(await client.call('SET', 'a', '2')), '+OK\r\n');
+      await client.close();
+      assert.equal(await proxy.exited, 0);
+    });
+
+    test(`with ${workers} worker(s) a second signal ends the grace, and what is under way is answered`, async (t) => {
+      const { fake, proxy, client, slow } = await stage(t, { 'drain.grace': '1h', workers });
+      const idle = await proxy.connect();
+      const reply = client.call('GET', 'a');
+      await until('it to arrive', () => fake.received.length === 1);
+      process.kill(proxy.pid, 'SIGTERM');
+      await proxy.logged(/"msg":"draining"/);
+      assert.equal(String(await idle.call('PING')), '+PONG\r\n');
+      process.kill(proxy.pid, 'SIGTERM');
+      await idle.closed;
+      slow.release('$4\r\nlate\r\n');
+      assert.equal(String(await reply), '$4\r\nlate\r\n');
+      assert.equal(await proxy.exited, 0);
+    });
+  }
+
+  test('what is not answered within its time is given up, and it ends well', async (t) => {
+    const { fake, proxy, client } = await stage(t, { 'drain.timeout': 200 });
     const reply = assert.rejects(client.call('GET', 'a'));
     await until('it to arrive', () => fake.received.length === 1);
     process.kill(proxy.pid, 'SIGTERM');

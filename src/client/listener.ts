@@ -43,6 +43,27 @@ export function listen(door: Door, context: Context, shared: boolean): Promise<S
   });
 }
 
+/** Lets nobody more in. Whom the kernel has let in before is a client: node accepts one of them a turn. */
+export function closeDoor(server: Server): Promise<void> {
+  let came = true;
+  let turns = BACKLOG;
+  server.on('connection', () => {
+    came = true;
+  });
+  return new Promise((resolve) => {
+    const look = () => {
+      if (came && turns-- > 0) {
+        came = false;
+        setImmediate(look);
+        return;
+      }
+      server.close();
+      resolve();
+    };
+    setImmediate(look);
+  });
+}
+
 function accept(context: Context, accepted: Socket, buffer: Buffer, path: string): void {
   const { totals } = context.counters;
   if (!context.admit()) {

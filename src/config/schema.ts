@@ -249,7 +249,8 @@ export const SCHEMA = Type.Object({
     ask: count(3, 1, 9, 'nodes that are asked for the map'),
   }),
   drain: Type.Object({
-    grace: ms(5 * second, 0, hour, 'how long commands under way may take to finish at the end'),
+    grace: ms(3 * second, 0, hour, 'how long clients that are connected may go on at the end'),
+    timeout: ms(5 * second, 0, hour, 'how long commands under way may then take to finish'),
   }),
   log: Type.Object({
     level: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {

@@ -196,7 +196,7 @@ describe('users of the servers', () => {
   test('that are taken away are served no longer, and hold nobody up', { timeout: 20_000 }, async (t) => {
     await setUser('gone', 'on', '>gone', '~*', '+@all');
     // Whoever waits here for a slot that can't be served waits longer than the test may take.
-    const own = await startProxy({ cluster, settings: { 'failover.holdFor': '10m', 'drain.grace': 0 } });
+    const own = await startProxy({ cluster, settings: { 'failover.holdFor': '10m', 'drain.timeout': 0 } });
     t.after(() => own.stop());
     const [gone, witness] = [await own.connect(), await own.connect()];
     assert.equal(await gone.ask('AUTH', 'gone', 'gone'), 'OK');

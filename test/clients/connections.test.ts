@@ -262,4 +262,24 @@ describe('the door', () => {
     assert.equal(await own.exited, 0);
     await assert.rejects(connect(own.port), /ECONNREFUSED/);
   });
+
+  test('closes those that stay when their time is over, whatever they wait for', async () => {
+    const own = await startProxy({ cluster, settings: { 'drain.grace': 300 } });
+    const clients = await Promise.all(Array.from({ length: 6 }, () => own.connect()));
+    const [, subscriber, shard, monitor, blocked, queuing] = clients;
+    await subscriber!.call('SUBSCRIBE', 'news');
+    await shard!.call('SSUBSCRIBE', 'news');
+    await monitor!.call('MONITOR');
+    await queuing!.pipeline([['WATCH', 'a'], ['MULTI'], ['SET', 'a', '1']]);
+    const popped = blocked!.call('BLPOP', 'nothing', '0').then(String, () => 'closed');
+    await until('it to block', async () => / flags=b /.test(String(await clients[0]!.ask('CLIENT', 'LIST'))));
+    process.kill(own.pid, 'SIGTERM');
+    await Promise.all(clients.map((client) => client.closed));
+    assert.match(await popped, /^(\*-1\r\n|closed)$/);
+    assert.equal(await own.exited, 0);
+    assert.deepEqual(
+      own.log.filter((line) => /"level":"(error|fatal)"/.test(line)),
+      [],
+    );
+  });
 });

@@ -70,6 +70,8 @@ async function start(options: ProxyOptions): Promise<RunningProxy> {
     listen: `127.0.0.1:${port}`,
     cluster: cluster.seeds.join(','),
     admin: 'off',
+    // Tests have done with their clients when they stop it.
+    'drain.grace': 0,
     ...(cluster.password && { password: cluster.password }),
     ...options.settings,
   };
