@@ -12,10 +12,10 @@ import { startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
-const KILLS = 3;
-const CLIENTS = 24;
+const KILLS = 2;
+const CLIENTS = 12;
 /** Acknowledged by each client, before the proxy is killed. */
-const ENOUGH = 200;
+const ENOUGH = 60;
 
 /** Appends 0, 1, 2 ... to its key, and remembers how far it was acknowledged. */
 class Appender {
@@ -73,7 +73,7 @@ for (const server of await availableServers()) {
         const start = () => startProxy({ cluster, port, settings: { workers } });
         const appenders = Array.from(
           { length: CLIENTS },
-          (_, i) => new Appender(`k${i}`, [1, 8, 64][i % 3]!),
+          (_, i) => new Appender(`k${i}`, [1, 4, 16][i % 3]!),
         );
         for (let kill = 0; kill < KILLS; kill++) {
           const proxy = await start();
