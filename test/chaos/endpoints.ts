@@ -29,12 +29,16 @@ export interface Endpoint {
   stop(): Promise<void>;
 }
 
+/** Rounds in which replicas are read from: none, each second, all. */
+export type Reads = 'never' | 'half' | 'always';
+
 export const KINDS = ['slotless', 'predixy', 'redis-cluster-proxy'] as const;
 export type Kind = (typeof KINDS)[number];
 
 const WORKERS = 2;
-/** What makes the proxy read from replicas; undefined: nothing does. */
-const REPLICA_READS: Record<string, string> | undefined = undefined;
+/** Whether the proxy reads from replicas where a row asks for it. */
+const REPLICA_READS = false;
+const PREFER_REPLICA = { 'reads.from': 'prefer-replica' } as const;
 const UNKNOWN = /outcome of this write is unknown/;
 const NOT_REFUSED = /^(?!MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY)/;
 
@@ -48,18 +52,16 @@ export function available(kind: Kind, fault?: Fault): boolean {
 export async function openEndpoints(
   kind: Kind,
   cluster: Cluster,
-  fault: Fault,
-  relay: Relay | undefined,
+  options: { reads: Reads; relay: Relay | undefined; settings: Record<string, string> },
 ): Promise<Endpoint[]> {
   if (kind === 'predixy') return [await startPredixy(cluster)];
   if (kind === 'redis-cluster-proxy') return [await startRedisClusterProxy(cluster)];
+  const reads = REPLICA_READS ? options.reads : 'never';
+  const ways = { never: [{}], half: [{}, PREFER_REPLICA], always: [PREFER_REPLICA] }[reads];
   const [node] = cluster.nodes;
-  const nat: Record<string, string> = relay
-    ? { natMap: `127.0.0.1:${node!.port}=127.0.0.1:${relay.port}` }
-    : {};
-  const variants =
-    REPLICA_READS === undefined ? [{}] : fault.replicas ? [REPLICA_READS] : [{}, REPLICA_READS];
-  return Promise.all(variants.map((reads) => startSlotless(cluster, { ...nat, ...reads })));
+  const { relay, settings } = options;
+  const nat = relay && { natMap: `127.0.0.1:${node!.port}=127.0.0.1:${relay.port}` };
+  return Promise.all(ways.map((way) => startSlotless(cluster, { ...settings, ...nat, ...way })));
 }
 
 async function startSlotless(cluster: Cluster, settings: Record<string, string>): Promise<Endpoint> {

@@ -33,7 +33,10 @@ export interface Fault {
 /** Slots of the three shards a cluster begins with; one of them is hit, in turn. */
 const SHARDS = [0, 8000, 16_000] as const;
 const MOVED = 1000;
+/** Of a shard's slots, for a node that is added. */
+const SHARE = 0.3;
 const SLOW_MS = 100;
+const SLOW_FOR_MS = 3000;
 const CLI_MS = 120_000;
 
 export const FAULTS: readonly Fault[] = [
@@ -67,14 +70,14 @@ export const FAULTS: readonly Fault[] = [
 ];
 
 /** The lowest slots of the first shard go to another, and come back. */
-async function moveSlots({ cluster }: Stand, _: Load, round: number): Promise<void> {
+async function moveSlots({ cluster, scale }: Stand, _: Load, round: number): Promise<void> {
   const home = await cluster.ownerOf(SHARDS[0]);
   const away = await cluster.ownerOf(SHARDS[1 + (round % 2)]!);
-  await reshard(cluster, home.id, away.id, MOVED);
-  await reshard(cluster, away.id, home.id, MOVED);
+  await reshard(cluster, home.id, away.id, MOVED * scale);
+  await reshard(cluster, away.id, home.id, MOVED * scale);
 }
 
-async function addAndRemove({ cluster, mover, config }: Stand): Promise<void> {
+async function addAndRemove({ cluster, mover, config, scale }: Stand): Promise<void> {
   const { cli, env } = cluster.server;
   const redisCli = async (...args: string[]) => {
     await mover.agreed();
@@ -84,7 +87,13 @@ async function addAndRemove({ cluster, mover, config }: Stand): Promise<void> {
   const node = await cluster.start({ config: [...config] });
   const address = `${node.host}:${node.port}`;
   await promisify(execFile)(cli, ['--cluster', 'add-node', address, seed], { env, timeout: CLI_MS });
-  await redisCli('rebalance', seed, '--cluster-use-empty-masters');
+  await redisCli(
+    'rebalance',
+    seed,
+    '--cluster-use-empty-masters',
+    '--cluster-weight',
+    `${node.id}=${SHARE * scale}`,
+  );
   await redisCli('rebalance', seed, '--cluster-weight', `${node.id}=0`);
   await redisCli('del-node', seed, node.id);
   await cluster.leave(node.port);
@@ -125,20 +134,29 @@ function losePrimary(how: 'kill' | 'freeze') {
   };
 }
 
-/** SIGTERM, as a service manager ends a server. */
+/** SIGTERM, as a service manager ends a server. In short: the nodes of one shard. */
 async function restartAll(stand: Stand): Promise<void> {
-  for (const node of [...stand.cluster.nodes]) {
+  const { cluster, mover, scale } = stand;
+  const primary = await cluster.ownerOf(SHARDS[0]);
+  const nodes = scale < 1 ? [primary, await mover.heirOf(primary)] : [...cluster.nodes];
+  for (const node of nodes) {
+    const at = performance.now();
     await stand.lose(node, 'end');
     stand.witness(node);
-    await stand.comeBack(node, 'end');
+    await cluster.restart(node.port);
+    const serves = async () =>
+      /cluster_state:ok/.test(String(await cluster.cli(node.port, 'CLUSTER', 'INFO')));
+    await until(`${node.port} to serve`, serves);
+    stand.tookOver(performance.now() - at);
+    await mover.agreed();
   }
 }
 
-async function slowDown({ relay }: Stand, load: Load): Promise<void> {
+async function slowDown({ relay, scale }: Stand, load: Load): Promise<void> {
   if (relay === undefined) throw new Error('no relay stands before any node');
   load.mark();
   relay.delay = SLOW_MS;
-  await load.runs(3000);
+  await load.runs(SLOW_FOR_MS * scale);
   load.mark();
   relay.delay = 0;
 }

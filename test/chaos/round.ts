@@ -32,7 +32,7 @@ export interface Figures {
   readonly pause: number;
   /** The load's own longest pause: `pause` can't be shorter. */
   readonly ownPause: number;
-  /** How long the cluster needed to replace a primary. */
+  /** How long the cluster itself needed until all slots were served again. */
   readonly took: number;
   /** p99 of the other nodes' commands before and while one was slow. */
   readonly others: readonly [before: number, slow: number] | undefined;
@@ -51,7 +51,8 @@ export async function playRounds(
   options: RoundOptions,
   tell: (figures: Figures, round: number) => void = () => {},
 ): Promise<{ rounds: Figures[]; nodeTimeout: number }> {
-  const stand = await Stand.open(server, kind, fault);
+  const { relayed = false, replicas = false } = fault;
+  const stand = await Stand.open(server, kind, { relayed, reads: replicas ? 'always' : 'half' });
   try {
     const rounds: Figures[] = [];
     for (let round = 0; round < times; round++) {
@@ -65,11 +66,17 @@ export async function playRounds(
   }
 }
 
-async function play(stand: Stand, fault: Fault, round: number, options: RoundOptions): Promise<Figures> {
+/** One round on a stand. `round` chooses what is hit. */
+export async function play(
+  stand: Stand,
+  fault: Fault,
+  round: number,
+  options: RoundOptions,
+): Promise<Figures> {
   const { cluster, endpoints } = stand;
   const endpoint = endpoints[round % endpoints.length]!;
   const { clients, rate, span } = options;
-  await stand.begin(`r${round}`);
+  await stand.begin(`${fault.id}-${round}`);
   const owners = await ownersOf(cluster);
   const load = new Load({
     port: endpoint.port,

@@ -9,12 +9,24 @@ import { Mover } from '../cluster/moves.ts';
 import { type Cluster, type Node, startCluster } from '../support/cluster.ts';
 import type { Server } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
-import { type Endpoint, type Kind, openEndpoints } from './endpoints.ts';
+import { type Endpoint, type Kind, openEndpoints, type Reads } from './endpoints.ts';
 import { Evidence } from './evidence.ts';
-import type { Fault } from './faults.ts';
 import { Relay } from './relay.ts';
 
 const CONFIG = ['--appendonly', 'yes', '--appendfsync', 'no', '--auto-aof-rewrite-percentage', '0'];
+
+export interface StandOptions {
+  /** How much of each fault is done, 0..1. */
+  readonly scale?: number;
+  /** The first node is reached through a relay. */
+  readonly relayed?: boolean;
+  /** In which rounds the proxy reads from replicas. */
+  readonly reads?: Reads;
+  /** More settings of the proxy. */
+  readonly settings?: Record<string, string>;
+}
+
+type Parts = Pick<Stand, 'cluster' | 'endpoints' | 'relay' | 'nodeTimeout' | 'scale'>;
 
 export class Stand {
   readonly cluster: Cluster;
@@ -26,30 +38,29 @@ export class Stand {
   readonly relay: Relay | undefined;
   /** How long a node may be silent before the others hold it for dead, ms. */
   readonly nodeTimeout: number;
+  readonly scale: number;
   /** In the names of this round's keys. */
   round = '';
   evidence = new Evidence();
-  /** How long the cluster itself was without a primary in this round, ms. */
+  /** How long the cluster itself needed in this round until all slots were served again, ms. */
   took = 0;
   private readonly folders: ReadonlyMap<number, string>;
 
-  static async open(server: Server, kind: Kind, fault: Fault): Promise<Stand> {
+  static async open(server: Server, kind: Kind, options: StandOptions = {}): Promise<Stand> {
+    const { scale = 1, relayed = false, reads = 'never', settings = {} } = options;
     const cluster = await startCluster({ server, config: CONFIG });
+    const [first] = cluster.nodes;
     let relay: Relay | undefined;
     try {
-      relay = fault.relayed ? await Relay.open(cluster.nodes[0]!.port) : undefined;
-      const endpoints = await openEndpoints(kind, cluster, fault, relay);
-      const told = (await cluster.cli(
-        cluster.nodes[0]!.port,
-        'CONFIG',
-        'GET',
-        'cluster-node-timeout',
-      )) as string[];
+      relay = relayed ? await Relay.open(first!.port) : undefined;
+      const endpoints = await openEndpoints(kind, cluster, { reads, relay, settings });
+      const config = async (port: number, name: string) => {
+        return ((await cluster.cli(port, 'CONFIG', 'GET', name)) as string[])[1]!;
+      };
+      const nodeTimeout = Number(await config(first!.port, 'cluster-node-timeout'));
       const folders = new Map<number, string>();
-      for (const { port } of cluster.nodes) {
-        folders.set(port, ((await cluster.cli(port, 'CONFIG', 'GET', 'dir')) as string[])[1]!);
-      }
-      return new Stand(cluster, endpoints, relay, Number(told[1]), folders);
+      for (const { port } of cluster.nodes) folders.set(port, await config(port, 'dir'));
+      return new Stand({ cluster, endpoints, relay, nodeTimeout, scale }, folders);
     } catch (error) {
       relay?.close();
       await cluster.stop();
@@ -57,18 +68,13 @@ export class Stand {
     }
   }
 
-  private constructor(
-    cluster: Cluster,
-    endpoints: readonly Endpoint[],
-    relay: Relay | undefined,
-    nodeTimeout: number,
-    folders: ReadonlyMap<number, string>,
-  ) {
-    this.cluster = cluster;
-    this.mover = new Mover(cluster);
-    this.endpoints = endpoints;
-    this.relay = relay;
-    this.nodeTimeout = nodeTimeout;
+  private constructor(parts: Parts, folders: ReadonlyMap<number, string>) {
+    this.cluster = parts.cluster;
+    this.mover = new Mover(parts.cluster);
+    this.endpoints = parts.endpoints;
+    this.relay = parts.relay;
+    this.nodeTimeout = parts.nodeTimeout;
+    this.scale = parts.scale;
     this.folders = folders;
   }
 
@@ -95,7 +101,7 @@ export class Stand {
   }
 
   /** Resolves when the cluster is whole again. */
-  async comeBack(node: Node, how: 'kill' | 'freeze' | 'end'): Promise<void> {
+  async comeBack(node: Node, how: 'kill' | 'freeze'): Promise<void> {
     if (how === 'freeze') this.cluster.resume(node.port);
     else await this.cluster.restart(node.port);
     await this.mover.agreed();
@@ -106,7 +112,7 @@ export class Stand {
     this.evidence.read(this.folders.get(node.port)!, this.round);
   }
 
-  /** The cluster has replaced a primary after so many ms. */
+  /** What a primary had is served again after so many ms. */
   tookOver(ms: number): void {
     this.took = Math.max(this.took, ms);
   }
