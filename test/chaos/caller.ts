@@ -19,6 +19,8 @@ export interface Sight {
   readonly unconfirmed: Map<string, number>;
   /** Writes whose outcome is not known. */
   unknown: number;
+  /** Reads in flight that could not be asked again, since a write of the same client was behind them. */
+  unread: number;
   /** The longest pause, ms. */
   pause: number;
   /** Latencies in ms, by slot, of commands sent one at a time. */
@@ -32,13 +34,19 @@ export interface Pace {
   readonly rate: number;
 }
 
+/** Errors that say that a command was under way when its node was lost. */
+export interface InFlight {
+  /** They leave the outcome of a write open. */
+  readonly write: RegExp;
+  readonly read?: RegExp;
+}
+
 export class Caller {
   readonly work: Work;
   private readonly port: number;
   private readonly pace: Pace;
   private readonly sight: Sight;
-  /** Errors that leave the outcome of a write open. */
-  private readonly open: RegExp;
+  private readonly inFlight: InFlight;
   private client: RawClient | undefined;
   private under: { readonly step: Step; readonly at: number }[] = [];
   private since = 0;
@@ -46,12 +54,12 @@ export class Caller {
   private tickedAt = performance.now();
   private stopped = false;
 
-  constructor(port: number, work: Work, pace: Pace, sight: Sight, open: RegExp) {
+  constructor(port: number, work: Work, pace: Pace, sight: Sight, inFlight: InFlight) {
     this.port = port;
     this.work = work;
     this.pace = pace;
     this.sight = sight;
-    this.open = open;
+    this.inFlight = inFlight;
   }
 
   /** Commands under way. */
@@ -126,11 +134,15 @@ export class Caller {
   }
 
   private fail(step: Step, text: string): void {
-    const open = this.open.test(text);
+    const open = this.inFlight.write.test(text);
     if (step.leaveOpen !== undefined && (open || step.parts)) {
       if (open) this.sight.unknown++;
       step.leaveOpen();
       if (open) return;
+    }
+    if (step.leaveOpen === undefined && this.inFlight.read?.test(text)) {
+      this.sight.unread++;
+      return;
     }
     // WAIT asks nodes that may be gone, and is followed to no others: its error says that nothing is confirmed.
     this.count(`${step.words[0]}: ${text}`, 1, step.patient ? this.sight.unconfirmed : this.sight.errors);

@@ -30,14 +30,28 @@ for (const [i, server] of servers.entries()) {
       test(`${fault.name}: nothing is lost, doubled or out of order`, async () => {
         // The relay is before the first node, whose shard is left alone.
         const { answered, ...figures } = await play(stand, fault, 1 + (round % 2), LOAD);
-        const { errors, unknown, lost, lostByCluster, doubled, disordered, stale, malformed, examples } =
-          figures;
+        const {
+          errors,
+          unknown,
+          unread,
+          lost,
+          lostByCluster,
+          doubled,
+          disordered,
+          stale,
+          malformed,
+          examples,
+        } = figures;
         assert.ok(answered > 0);
         const told = [...Object.entries(errors), ...examples].join('\n');
         const wrong = { errors: Object.keys(errors).length, lost, doubled, disordered, malformed };
         assert.deepEqual(wrong, { errors: 0, lost: 0, doubled: 0, disordered: 0, malformed: 0 }, told);
         if (fault.lossy) return;
-        assert.deepEqual({ unknown, lostByCluster, stale }, { unknown: 0, lostByCluster: 0, stale: 0 }, told);
+        assert.deepEqual(
+          { unknown, unread, lostByCluster, stale },
+          { unknown: 0, unread: 0, lostByCluster: 0, stale: 0 },
+          told,
+        );
       });
     }
   });

@@ -16,13 +16,13 @@ import { startProxy } from '../support/proxy.ts';
 import { adopt, end } from '../support/reaper.ts';
 import { which } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
+import type { InFlight } from './caller.ts';
 import type { Fault } from './faults.ts';
 import type { Relay } from './relay.ts';
 
 export interface Endpoint {
   readonly port: number;
-  /** Errors that leave the outcome of a write open. */
-  readonly open: RegExp;
+  readonly inFlight: InFlight;
   /** Clients that wait for a replica behind each write. */
   readonly waits: boolean;
   readonly log: readonly string[];
@@ -37,9 +37,12 @@ export type Kind = (typeof KINDS)[number];
 
 const WORKERS = 2;
 /** Whether the proxy reads from replicas where a row asks for it. */
-const REPLICA_READS = false;
+const REPLICA_READS = true;
 const PREFER_REPLICA = { 'reads.from': 'prefer-replica' } as const;
-const UNKNOWN = /outcome of this write is unknown/;
+const IN_FLIGHT: InFlight = {
+  write: /outcome of this write is unknown/,
+  read: /not served: (the node closed the connection|read ECONNRESET|it is silent, and the cluster has replaced it)/,
+};
 const NOT_REFUSED = /^(?!MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY)/;
 
 /** Whether an endpoint of this kind can be started here, for this fault. */
@@ -67,7 +70,7 @@ export async function openEndpoints(
 async function startSlotless(cluster: Cluster, settings: Record<string, string>): Promise<Endpoint> {
   const proxy = await startProxy({ cluster, settings: { workers: WORKERS, ...settings } });
   const { port, log } = proxy;
-  return { port, log, open: UNKNOWN, waits: true, stop: () => proxy.stop() };
+  return { port, log, inFlight: IN_FLIGHT, waits: true, stop: () => proxy.stop() };
 }
 
 async function startPredixy(cluster: Cluster): Promise<Endpoint> {
@@ -103,5 +106,5 @@ async function startPeer(kind: Kind, args: string[], port: number): Promise<Endp
     await stop();
     throw error;
   });
-  return { port, log: [], open: NOT_REFUSED, waits: false, stop };
+  return { port, log: [], inFlight: { write: NOT_REFUSED }, waits: false, stop };
 }

@@ -8,7 +8,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../support/wait.ts';
-import { Caller, type Sight } from './caller.ts';
+import { Caller, type InFlight, type Sight } from './caller.ts';
 import { Findings, type Ledger } from './ledger.ts';
 import { Work } from './work.ts';
 
@@ -18,8 +18,7 @@ export interface LoadOptions {
   /** Commands a second of all clients together. */
   readonly rate: number;
   readonly round: string;
-  /** Errors that leave the outcome of a write open. */
-  readonly open: RegExp;
+  readonly inFlight: InFlight;
   /** How many of the clients wait for a replica behind each write. */
   readonly safe: number;
 }
@@ -39,6 +38,7 @@ export class Load {
     errors: new Map(),
     unconfirmed: new Map(),
     unknown: 0,
+    unread: 0,
     pause: 0,
     latencies: [],
   };
@@ -49,7 +49,7 @@ export class Load {
   private ticking: NodeJS.Timeout | undefined;
 
   constructor(options: LoadOptions) {
-    const { port, clients, rate, round, safe, open } = options;
+    const { port, clients, rate, round, safe, inFlight } = options;
     const single = (rate / clients) * (2 / (1 + SHARE));
     this.callers = Array.from({ length: clients }, (_, client) => {
       const work = new Work(
@@ -58,7 +58,7 @@ export class Load {
       );
       const depth = client % 2 === 0 ? 1 : LEAST + Math.floor(Math.random() * (MOST - LEAST + 1));
       const pace = { depth, rate: depth === 1 ? single : single * SHARE };
-      return new Caller(port, work, pace, this.sight, open);
+      return new Caller(port, work, pace, this.sight, inFlight);
     });
   }
 

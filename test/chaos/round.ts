@@ -21,6 +21,8 @@ export interface Figures {
   /** By text, without those that say that the outcome is unknown. */
   readonly errors: Readonly<Record<string, number>>;
   readonly unknown: number;
+  /** Reads that were under way when their node was lost, and could not be asked again. */
+  readonly unread: number;
   /** Acknowledged writes that are gone, and that no lost primary had executed; or that WAIT had confirmed. */
   readonly lost: number;
   /** Those that a lost primary had executed, and its replica had not got. */
@@ -83,7 +85,7 @@ export async function play(
     clients,
     rate,
     round: stand.round,
-    open: endpoint.open,
+    inFlight: endpoint.inFlight,
     safe: fault.lossy && endpoint.waits ? SAFE : 0,
   });
   await load.start();
@@ -111,6 +113,7 @@ export async function play(
     answered: sight.answered,
     errors: Object.fromEntries(sight.errors),
     unknown: sight.unknown,
+    unread: sight.unread,
     lost: losses.length - byCluster,
     lostByCluster: byCluster,
     doubled,

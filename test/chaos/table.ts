@@ -29,7 +29,7 @@ const HEAD = [
   'rounds',
   'commands',
   'errors',
-  'unknown',
+  'unknown (reads)',
   'lost',
   'lost by the cluster',
   'doubled',
@@ -52,7 +52,7 @@ export function missed(row: Row): string[] {
   ];
   // What the cluster has lost was read before, and where it may lose writes, some may be left open.
   if (!fault.lossy) {
-    bars.push(['unknown', sum(rounds, 'unknown')], ['stale', sum(rounds, 'stale')]);
+    bars.push(['unknown', sum(rounds, 'unknown') + sum(rounds, 'unread')], ['stale', sum(rounds, 'stale')]);
     bars.push(['lost by the cluster', sum(rounds, 'lostByCluster')]);
   }
   const failed = bars.filter(([, value]) => value > 0).map(([what, value]) => `${what} ${value}`);
@@ -83,7 +83,7 @@ function cellsOf(row: Row): string[] {
     String(rounds.length),
     String(sum(rounds, 'answered')),
     String(errorsOf(row)),
-    String(sum(rounds, 'unknown')),
+    `${sum(rounds, 'unknown')} (${sum(rounds, 'unread')})`,
     String(sum(rounds, 'lost')),
     String(sum(rounds, 'lostByCluster')),
     String(sum(rounds, 'doubled')),
@@ -139,10 +139,18 @@ function slowdown(rounds: readonly Figures[]): number | undefined {
   return ratios.length === 0 ? undefined : median(ratios);
 }
 
-function sum(
-  rounds: readonly Figures[],
-  what: 'answered' | 'unknown' | 'lost' | 'lostByCluster' | 'doubled' | 'disordered' | 'stale' | 'malformed',
-): number {
+type Counted =
+  | 'answered'
+  | 'unknown'
+  | 'unread'
+  | 'lost'
+  | 'lostByCluster'
+  | 'doubled'
+  | 'disordered'
+  | 'stale'
+  | 'malformed';
+
+function sum(rounds: readonly Figures[], what: Counted): number {
   return rounds.reduce((all, figures) => all + figures[what], 0);
 }
 
