@@ -93,6 +93,17 @@ const ROWS: readonly Row[] = [
     'Clients that sent what is no command.',
     sum(TOTAL.protocolErrors),
   ],
+  [
+    'counter',
+    'slotless_replica_reads_total',
+    'Reads that replicas have answered, that the primary was asked again, that another node was asked instead or as well.',
+    each('outcome', {
+      answered: TOTAL.readsAtReplicas,
+      confirmed: TOTAL.readsConfirmed,
+      elsewhere: TOTAL.readsElsewhere,
+      hedged: TOTAL.readsHedged,
+    }),
+  ],
   ['gauge', 'slotless_subscribers', 'Clients that are subscribed to anything.', sum(TOTAL.subscribers)],
   [
     'gauge',
