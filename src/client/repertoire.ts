@@ -12,6 +12,7 @@
 // gives it that was flushed. A script may say any sentence itself, after it has written: so the node is asked over
 // the same link, behind all that may have been refused, and only what it does not have is taken for missing.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
 import type { Known, Link } from '../cluster/link.ts';
@@ -33,6 +34,9 @@ const LONGEST = 64;
 const MINUS = 45;
 const NOT_THERE = /^\*1\r\n:0\r\n$/;
 const NOPERM = /^-NOPERM /;
+const NOT_SERVED = /^CLUSTERDOWN slotless: /;
+/** Until a node that could not be asked is asked again, ms. */
+const AGAIN_AFTER = 50;
 const FUNCTION_LIST = command(['FUNCTION', 'LIST']);
 
 export class Scripts implements Repertoire {
@@ -157,8 +161,18 @@ export class Scripts implements Repertoire {
     });
   }
 
-  private copy(node: Node, name: string): Promise<ReadonlySet<string>> {
-    return Asker.asProxy(this, (asker) => copyFunctions(asker, node, name)).catch(() => new Set<string>());
+  /** While the node can't be asked, and nobody has replaced it, it is waited for: it may come back empty. */
+  private async copy(node: Node, name: string): Promise<ReadonlySet<string>> {
+    const deadline = performance.now() + this.config.failover.holdFor;
+    for (;;) {
+      try {
+        return await Asker.asProxy(this, (asker) => copyFunctions(asker, node, name));
+      } catch (error) {
+        const again = NOT_SERVED.test((error as Error).message) && this.cluster.primaries.includes(node);
+        if (!again || performance.now() > deadline) return new Set();
+      }
+      await delay(AGAIN_AFTER);
+    }
   }
 
   // ---- after an error

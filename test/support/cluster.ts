@@ -192,6 +192,16 @@ export class Cluster {
     this.node(port).pid = this.process(port).pid;
   }
 
+  /** A killed node comes back at another port, as a pod that has moved; the others are not told. */
+  async relocate(port: number): Promise<Node> {
+    const process = this.process(port);
+    await process.move();
+    await process.launch();
+    const moved = { ...this.node(port), port: process.port, pid: process.pid };
+    this.nodes = this.nodes.map((node) => (node.port === port ? moved : node));
+    return moved;
+  }
+
   /** Halts a node: its connections stay open and say nothing. `resume` ends that. */
   pause(port: number): void {
     process.kill(this.process(port).pid, 'SIGSTOP');

@@ -24,11 +24,13 @@ export interface ProcessOptions {
 /** One redis-server process with its folder, its port and a connection to ask it things. */
 export class Process {
   readonly host: string;
-  readonly port: number;
+  port: number;
   private readonly server: Server;
   private readonly folder: string;
   private readonly password: string | undefined;
+  /** All but where it listens. */
   private readonly args: string[];
+  private readonly clustered: boolean;
   private child: ChildProcess | undefined;
   private client: RawClient | undefined;
 
@@ -66,9 +68,9 @@ export class Process {
     this.host = host;
     this.port = port;
     this.password = options.password;
+    this.clustered = clustered;
     const settings = {
       bind: host,
-      port,
       dir: folder,
       save: '',
       appendonly: 'no',
@@ -82,7 +84,6 @@ export class Process {
         // A replica stays with its shard, and may follow its primary however long it has not heard of it.
         'cluster-allow-replica-migration': 'no',
         'cluster-replica-validity-factor': 0,
-        'cluster-port': port + BUS,
       }),
       ...(options.password && { requirepass: options.password, masterauth: options.password }),
     };
@@ -98,12 +99,19 @@ export class Process {
     return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
   }
 
+  /** From its next launch on it listens on another port. */
+  async move(): Promise<void> {
+    this.port = await freePort(this.host, this.clustered);
+  }
+
   /** Resolves when the server itself says that it takes connections: its port may be another's, else. */
   async launch(): Promise<void> {
     const { env, server } = this.server;
     // In a group of its own: a Ctrl-C at the terminal is for the one who started it.
     const detached = true;
-    const child = spawn(server, this.args, {
+    const where = ['--port', String(this.port)];
+    if (this.clustered) where.push('--cluster-port', String(this.port + BUS));
+    const child = spawn(server, [...where, ...this.args], {
       env,
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
