@@ -102,7 +102,7 @@ async function startPredixy(cluster: Cluster, folder: string): Promise<Started |
   const port = await freePort();
   const file = join(folder, 'predixy.conf');
   const seeds = cluster.nodes.map((node) => `${HOST}:${node.port}`);
-  await writeFile(file, predixyConfig(port, seeds, 1));
+  await writeFile(file, predixyConfig(port, seeds));
   return started(program, [file], port);
 }
 

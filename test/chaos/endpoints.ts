@@ -1,5 +1,5 @@
 /**
- * What the load talks to: this proxy, or another where it is in PATH. Each with two worker threads.
+ * What the load talks to: this proxy, or another where it is in PATH. Each with two worker threads (predixy: one).
  *
  * With this proxy an error says whether the write's outcome is open; with the others only Redis's own errors are
  * known to be a refusal.
@@ -76,7 +76,7 @@ async function startSlotless(cluster: Cluster, settings: Record<string, string>)
 async function startPredixy(cluster: Cluster): Promise<Endpoint> {
   const port = await freePort();
   const file = join(cluster.folder, 'predixy.conf');
-  writeFileSync(file, predixyConfig(port, cluster.seeds, WORKERS));
+  writeFileSync(file, predixyConfig(port, cluster.seeds));
   return startPeer('predixy', [file], port);
 }
 
