@@ -345,7 +345,10 @@ function feedOptions({ username, password, link }: Config) {
 
 function clusterOptions(config: Config, { replicasKnowMoves }: ServerFacts) {
   const { link, node, limits, redirects, failover, natMap, requestTimeout, reads, zone } = config;
+  const { username, password } = config;
   return {
+    username,
+    password,
     connectTimeout: link.connectTimeout,
     requestTimeout,
     silence: link.timeout,

@@ -124,8 +124,17 @@ class Message extends Request {
   }
 
   override get destination(): Node | undefined {
-    const { shard, pubsub } = this.counting;
-    return shard ? super.destination : pubsub.roadOf(this.slot - CHANNEL_SLOTS);
+    if (this.counting.shard) return super.destination;
+    const { road } = this;
+    return road?.shut === undefined ? road : undefined;
+  }
+
+  protected override get whyHeld(): string {
+    return this.road?.shut ?? super.whyHeld;
+  }
+
+  private get road(): Node | undefined {
+    return this.counting.pubsub.roadOf(this.slot - CHANNEL_SLOTS);
   }
 
   /** Sent anew, perhaps since its slot has moved: its subscribers must have gone before it. */

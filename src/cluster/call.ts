@@ -343,14 +343,19 @@ export abstract class Call implements Pending, Waiting, Divided {
     if (time !== 0 || this.trouble !== undefined) this.troubled().heldSince = time;
   }
 
+  /** Why it is not sent. */
+  protected get whyHeld(): string {
+    return this.caller.cluster.whyHeld(this.slot);
+  }
+
   giveUp(): void {
-    this.end(this.trouble?.lastError ?? notServed(this.caller.cluster.whyHeld(this.slot)));
+    this.end(this.trouble?.lastError ?? notServed(this.whyHeld));
   }
 
   turnAway(setting: string, value: number): void {
     const { cluster } = this.caller;
     cluster.counters.totals[TOTAL.rejected]! += 1;
-    this.end(notHeld(cluster.whyHeld(this.slot), setting, value));
+    this.end(notHeld(this.whyHeld, setting, value));
   }
 
   /** Answers with an error that no node has just sent. */

@@ -14,7 +14,7 @@
 // running to the one that was best a moment ago.
 
 import type { Lane } from './lanes.ts';
-import { BACKING_OFF, CLOSED } from './link.ts';
+import { BACKING_OFF, CLOSED, WAITING } from './link.ts';
 import type { Node } from './node.ts';
 import { SLOTS } from './topology.ts';
 
@@ -209,7 +209,8 @@ export class Copies {
     if (node.shut !== undefined) return false;
     const link = node.lanes[lane.index];
     if (link === undefined) return true;
-    if (link.state === BACKING_OFF || link.state === CLOSED || link.full) return false;
+    const { state } = link;
+    if (state === BACKING_OFF || state === WAITING || state === CLOSED || link.full) return false;
     return inFlight === 0 || link.silentFor(now) <= this.options.silence;
   }
 

@@ -102,6 +102,8 @@ export function greetings(key: LaneKey, linkName: string): Greeting[] {
   if (readOnly) add('must', 'READONLY');
   if (db !== 0) add('must', 'SELECT', String(db));
   if (noTouch) add('may', 'CLIENT', 'NO-TOUCH', 'ON');
+  // So that a probe can ask for it.
+  add('may', 'CLIENT', 'ID');
   add('ready', 'PING');
   return list;
 }

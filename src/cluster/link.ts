@@ -84,10 +84,12 @@ export const WAITING = 6;
 
 const MINUS = 45;
 const PUSH = 62;
+const COLON = 58;
 
 /** Errors to the handshake that say something of the node, and not of who has come. */
 const OF_THE_NODE = /^(LOADING |MASTERDOWN |BUSY |DENIED |ERR max number of clients)/;
 
+const PING = Buffer.from('*1\r\n$4\r\nPING\r\n');
 const ASKING = Buffer.from('*1\r\n$6\r\nASKING\r\n');
 
 export class Link implements Flushable, Receiving, Trying {
@@ -97,6 +99,10 @@ export class Link implements Flushable, Receiving, Trying {
   /** A command blocks on it: silence is no fault. To be set again by who gives the link back. */
   patient = false;
   readonly options: LinkOptions;
+  /** What CLIENT ID says of it; empty: unknown. */
+  id = '';
+  /** When something was last sent, in the turn's milliseconds. */
+  sentAt = 0;
   /** For the client's side. */
   known: Known | undefined = undefined;
 
@@ -176,9 +182,14 @@ export class Link implements Flushable, Receiving, Trying {
     return slab;
   }
 
+  /** Sends something that asks for nothing. Only on a link that is shared. */
+  nudge(): void {
+    this.push(new Unheard(this.outgoing.append(PING, 0, PING.length)));
+  }
+
   /** Says that what is sent next is meant for a slot that this node is importing. */
   asking(): void {
-    this.push(new Asking(this.outgoing.append(ASKING, 0, ASKING.length)));
+    this.push(new Unheard(this.outgoing.append(ASKING, 0, ASKING.length)));
   }
 
   /** Writes bytes of a command that is passed on while it still comes. Only on a link of one's own. */
@@ -206,7 +217,8 @@ export class Link implements Flushable, Receiving, Trying {
     if (this.state !== READY) return;
     const socket = this.socket!;
     this.totals[TOTAL.bytesToNodes]! += this.outgoing.flush(socket);
-    if (this.flushed === this.head) this.headAt = this.turn.now;
+    this.sentAt = this.turn.now;
+    if (this.flushed === this.head) this.headAt = this.sentAt;
     this.flushed = this.tail;
     this.unsent = socket.writableLength;
     if (this.congested) this.lookForRoom();
@@ -358,6 +370,7 @@ export class Link implements Flushable, Receiving, Trying {
       const passes = onError === 'ready' && !text.startsWith('LOADING') && !text.startsWith('MASTERDOWN');
       if (!passes) return this.fail(text, onError === 'must' && !OF_THE_NODE.test(text));
     }
+    if (bytes[from] === COLON) this.id = bytes.toString('latin1', from + 1, to - 2);
     if (this.greeted === this.options.handshake.length) this.ready();
   }
 
@@ -415,6 +428,7 @@ export class Link implements Flushable, Receiving, Trying {
     const socket = this.socket;
     this.socket = undefined;
     this.known = undefined;
+    this.id = '';
     socket?.destroy();
     const { ring, mask, head, flushed, tail } = this;
     const { streaming } = this.receiver;
@@ -482,7 +496,8 @@ export class Link implements Flushable, Receiving, Trying {
   }
 }
 
-class Asking implements Pending {
+/** A command of the link's own, whose reply nobody needs. */
+class Unheard implements Pending {
   private readonly slab: Slab;
 
   constructor(slab: Slab) {

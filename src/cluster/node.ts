@@ -9,6 +9,7 @@ import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import { Breaker } from './breaker.ts';
 import type { Lane } from './lanes.ts';
 import { Link, type LinkOptions, type LinkOwner, READY } from './link.ts';
+import { probe } from './probe.ts';
 import type { Turn } from './turn.ts';
 
 export interface NodeOptions extends Omit<LinkOptions, 'host' | 'port' | 'handshake'> {
@@ -16,6 +17,9 @@ export interface NodeOptions extends Omit<LinkOptions, 'host' | 'port' | 'handsh
   readonly dedicated: number;
   /** The same for commands that block. */
   readonly blocked: number;
+  /** The proxy's own, for what it asks by itself. */
+  readonly username: string;
+  readonly password: string;
 }
 
 /** A link that was given back, and when, in the turn's milliseconds. */
@@ -43,6 +47,10 @@ export class Node {
   /** Of these, those that were borrowed to block. */
   private readonly blocked = new Set<Link>();
   private readonly idle = new Map<Lane, Idle[]>();
+  private probing = false;
+  private probedAt = 0;
+  /** When a probe was last answered. */
+  private answeredAt = 0;
 
   constructor(
     host: string,
@@ -115,17 +123,42 @@ export class Node {
     return longest;
   }
 
-  /** Doubts it when it owes a reply and has said nothing on any link for as long as it may, and shuts it. */
+  /** Probes it when it owes a reply and says nothing; shuts it when it has said nothing, to nobody, for as long as it may. */
   doubt(now: number): void {
     const { silence } = this.options;
-    const silent = Math.min(this.silentFor(now), now - this.heardAt);
-    if (silent > silence) this.breaker.doubt(silent);
-    else if (this.breaker.silent) this.breaker.spoke();
+    const longest = this.silentFor(now);
+    if (longest > silence / 2 && !this.probing && now - this.probedAt > silence / 2) void this.probe(now);
+    const silent = Math.min(longest, now - this.heardAt);
+    if (silent <= silence) {
+      if (this.breaker.silent) this.breaker.spoke();
+    } else if (this.breaker.silent || (this.probing && this.probedAt < now)) this.breaker.doubt(silent);
   }
 
-  /** When any link last heard of it, in the turn's milliseconds. */
+  /** Asks it what has become of the links that are silent, and breaks off the dead ones. */
+  private async probe(now: number): Promise<void> {
+    const { host, port, options } = this;
+    const { username, password, connectTimeout: timeout } = options;
+    this.probing = true;
+    this.probedAt = now;
+    const isSilent = (link: Link) => link.state === READY && link.silentFor(now) > options.silence / 2;
+    const shared = this.lanes.filter((link) => link !== undefined).filter(isSilent);
+    const silent = [...shared, ...[...this.borrowed].filter(isSilent)];
+    const owing = silent.map((link) => {
+      return { link, id: link.id, sentFor: now - link.sentAt, connections: link.connections };
+    });
+    const dead = await probe({ host, port, username, password, timeout }, owing);
+    this.probing = false;
+    if (dead === undefined) return;
+    this.answeredAt = this.turn.tick();
+    for (const [{ link, connections }, reason] of dead)
+      if (link.connections === connections) link.breakOff(reason);
+    for (const link of shared) if (!link.quiet) link.nudge();
+    if (this.breaker.silent) this.breaker.spoke();
+  }
+
+  /** When it was last heard of, in the turn's milliseconds. */
   private get heardAt(): number {
-    let last = 0;
+    let last = this.answeredAt;
     for (const link of this.lanes) last = Math.max(last, link?.heardAt ?? 0);
     for (const link of this.borrowed) last = Math.max(last, link.heardAt);
     return last;

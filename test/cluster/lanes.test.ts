@@ -84,8 +84,9 @@ test('no two lanes in use have the same number, whoever comes and goes', () => {
 
 test('a link logs in first, speaks the protocol it is for, and asks last whether the node is there', () => {
   const info = 'may CLIENT SETINFO LIB-NAME slotless';
-  assert.deepEqual(words({}), ['may CLIENT SETNAME name', info, 'ready PING']);
-  assert.deepEqual(words({}, ''), [info, 'ready PING']);
+  const last = ['may CLIENT ID', 'ready PING'];
+  assert.deepEqual(words({}), ['may CLIENT SETNAME name', info, ...last]);
+  assert.deepEqual(words({}, ''), [info, ...last]);
   assert.deepEqual(words({ password: 'p' }, '')[0], 'must AUTH p');
   assert.deepEqual(words({ username: 'u', password: '' }, '')[0], 'must AUTH u ');
   assert.deepEqual(words({ username: 'u', password: 'p\xff', resp: 3, readOnly: true }), [
@@ -94,12 +95,12 @@ test('a link logs in first, speaks the protocol it is for, and asks last whether
     'may CLIENT SETNAME name',
     info,
     'must READONLY',
-    'ready PING',
+    ...last,
   ]);
   assert.deepEqual(words({ db: 7, noTouch: true }, ''), [
     info,
     'must SELECT 7',
     'may CLIENT NO-TOUCH ON',
-    'ready PING',
+    ...last,
   ]);
 });

@@ -213,6 +213,8 @@ export function clusterOptions(more: Partial<ClusterOptions> = {}): ClusterOptio
   const { host: _host, port: _port, handshake: _handshake, ...link } = linkOptions(0);
   return {
     ...link,
+    username: '',
+    password: '',
     dedicated: 2,
     blocked: 2,
     redirects: 5,
