@@ -1,8 +1,8 @@
 // Finds the node that has a slot's keys now, for what can't follow redirects itself: a question about them is
 // asked on a link of one's own and follows them. Cold.
 
+import { READY } from '../cluster/connection.ts';
 import type { Link, Pending } from '../cluster/link.ts';
-import { READY } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import { ASK, MOVED, NONE, redirectOf, targetOf } from '../cluster/redirect.ts';
 import { slotOf } from '../command/slot.ts';

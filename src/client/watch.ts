@@ -4,8 +4,9 @@
 // The invariant: EXEC never runs unguarded. When the connection was lost in between, when the slot has moved, or
 // when the client has become another user, the watch is broken and EXEC answers nil, as if a key had changed.
 
+import { READY } from '../cluster/connection.ts';
 import type { Lane } from '../cluster/lanes.ts';
-import { type Link, READY } from '../cluster/link.ts';
+import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
 import { DOWN, NONE, redirectOf } from '../cluster/redirect.ts';
 import * as errors from '../resp/errors.ts';

@@ -13,8 +13,8 @@
 // picked by chance, by what is pending there times how long it takes. The choice of two keeps the crowd from
 // running to the one that was best a moment ago.
 
+import { BACKING_OFF, CLOSED, WAITING } from './connection.ts';
 import type { Lane } from './lanes.ts';
-import { BACKING_OFF, CLOSED, WAITING } from './link.ts';
 import type { Node } from './node.ts';
 import { SLOTS } from './topology.ts';
 

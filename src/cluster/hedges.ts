@@ -7,8 +7,9 @@
 import { BUCKETS, bucketOf, quantile } from '../telemetry/buckets.ts';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import { Attempt } from './attempt.ts';
+import { READY } from './connection.ts';
 import type { Copies, Copy } from './copies.ts';
-import { type Link, READY } from './link.ts';
+import type { Link } from './link.ts';
 import { elapsed, type Turn } from './turn.ts';
 
 export interface HedgesOptions {

@@ -5,7 +5,7 @@
 // it is given to another only when nobody has used the lane for a while and all its links are closed.
 
 import { command } from '../resp/write.ts';
-import type { Greeting } from './link.ts';
+import type { Greeting } from './connection.ts';
 
 /** What a lane is chosen by. User and password are bytes written as Latin-1; both empty: the default user, no AUTH. */
 export interface LaneKey {

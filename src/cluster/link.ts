@@ -10,11 +10,20 @@
 //
 // When the connection is lost, what had been written may have been executed and what had not cannot have
 // been: each pending command is told which of the two it was, and answers for itself. A link connects when
-// something is sent and the node's breaker lets it: that knows what all links have met.
+// something is sent: see connection.ts.
 
 import type { Socket } from 'node:net';
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
-import { Backoff, Breaker, type Trying } from './breaker.ts';
+import { Breaker } from './breaker.ts';
+import {
+  CLOSED,
+  CONNECTING,
+  Connection,
+  type ConnectionOptions,
+  GREETING,
+  IDLE,
+  READY,
+} from './connection.ts';
 import { Outgoing } from './outgoing.ts';
 import { Receiver, type Receiving } from './receiver.ts';
 import type { Slab } from './slab.ts';
@@ -40,28 +49,14 @@ export interface LinkOwner {
   linkPush(link: Link, bytes: Buffer, from: number, to: number): void;
 }
 
-export interface LinkOptions {
-  readonly host: string;
-  readonly port: number;
-  /** Commands sent first on every new connection, encoded, each with what an error to it means. */
-  readonly handshake: readonly Greeting[];
-  readonly connectTimeout: number;
+export interface LinkOptions extends ConnectionOptions {
   readonly requestTimeout: number;
   /** For how long a node that owes a reply may say nothing before it is doubted, ms. */
   readonly silence: number;
-  readonly keepAlive: number;
-  readonly backoffMin: number;
-  readonly backoffMax: number;
   readonly replyDepth: number;
   /** Commands without a reply, and bytes not sent, above which no more should be sent. */
   readonly maxPending: number;
   readonly maxPendingBytes: number;
-}
-
-/** One command of the handshake. An error to a `must` ends the attempt, one to a `may` is passed over. */
-export interface Greeting {
-  readonly bytes: Buffer;
-  readonly onError: 'must' | 'may' | 'ready';
 }
 
 /** What the node is known to have. Forgotten with the connection: behind the next one may be another process. */
@@ -73,34 +68,15 @@ export interface Known {
   readonly functions: Set<string>;
 }
 
-export const IDLE = 0;
-export const CONNECTING = 1;
-export const GREETING = 2;
-export const READY = 3;
-export const BACKING_OFF = 4;
-export const CLOSED = 5;
-/** For the breaker's word. */
-export const WAITING = 6;
-
-const MINUS = 45;
 const PUSH = 62;
-const COLON = 58;
-
-/** Errors to the handshake that say something of the node, and not of who has come. */
-const OF_THE_NODE = /^(LOADING |MASTERDOWN |BUSY |DENIED |ERR max number of clients)/;
 
 const PING = Buffer.from('*1\r\n$4\r\nPING\r\n');
 const ASKING = Buffer.from('*1\r\n$6\r\nASKING\r\n');
 
-export class Link implements Flushable, Receiving, Trying {
-  state = IDLE;
-  /** How many connections it has had: what the node remembers of one it has forgotten with the next. */
-  connections = 0;
+export class Link extends Connection implements Flushable, Receiving {
   /** A command blocks on it: silence is no fault. To be set again by who gives the link back. */
   patient = false;
-  readonly options: LinkOptions;
-  /** What CLIENT ID says of it; empty: unknown. */
-  id = '';
+  override readonly options: LinkOptions;
   /** When something was last sent, in the turn's milliseconds. */
   sentAt = 0;
   /** For the client's side. */
@@ -108,13 +84,6 @@ export class Link implements Flushable, Receiving, Trying {
 
   private readonly owner: LinkOwner;
   private readonly turn: Turn;
-  private readonly breaker: Breaker;
-  private readonly totals: Float64Array;
-  private socket: Socket | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  /** Of what is this link's own affair: connections that were lost, and logins that were refused. */
-  private readonly backoff: Backoff;
-  private greeted = 0;
 
   private ring: (Pending | undefined)[] = new Array(64).fill(undefined);
   private mask = 63;
@@ -141,12 +110,10 @@ export class Link implements Flushable, Receiving, Trying {
     counters: Counters,
     breaker: Breaker = new Breaker(options.host, options),
   ) {
+    super(options, breaker, counters.totals);
     this.options = options;
     this.owner = owner;
     this.turn = turn;
-    this.breaker = breaker;
-    this.backoff = new Backoff(options);
-    this.totals = counters.totals;
     this.receiver = new Receiver(this, turn, options.replyDepth);
   }
 
@@ -260,20 +227,6 @@ export class Link implements Flushable, Receiving, Trying {
     return this.tail === this.head && (this.state === READY || this.resting);
   }
 
-  /** Ends the connection, whose state at the node is not what it should be. What is pending is told. */
-  breakOff(reason: string): void {
-    this.fail(reason);
-  }
-
-  /** Ends the link for good. What is pending is told. */
-  close(reason = 'closed'): void {
-    if (this.state === CLOSED) return;
-    clearTimeout(this.timer);
-    this.notReady(CLOSED);
-    this.breaker.leave(this);
-    this.drop(reason);
-  }
-
   private push(pending: Pending): void {
     if (this.tail - this.head > this.mask) this.grow();
     this.ring[this.tail++ & this.mask] = pending;
@@ -316,115 +269,32 @@ export class Link implements Flushable, Receiving, Trying {
 
   // ---- the connection's life
 
-  private open(): void {
-    this.state = WAITING;
-    if (this.breaker.ask(this)) this.connect();
+  protected override get wanted(): boolean {
+    return this.tail > this.head;
   }
 
-  connect(): void {
-    if (!this.resting) return;
-    clearTimeout(this.timer);
-    this.state = CONNECTING;
+  protected override makeSocket(): Socket {
     this.openedAt = this.turn.now;
-    const { connectTimeout } = this.options;
-    let socket: Socket;
-    try {
-      socket = connectTo(this.options, this.receiver, (chunk, length) => this.read(chunk, length));
-    } catch (error) {
-      // Not at once: whoever is sending has not come to its end.
-      setImmediate(() => this.fail((error as Error).message));
-      return;
-    }
-    this.socket = socket;
-    this.timer = setTimeout(() => this.fail(`no connection within ${connectTimeout} ms`), connectTimeout);
-    socket.on('connect', () => this.greet());
-    socket.on('drain', () => {
-      this.unsent = 0;
-      if (this.congested) this.lookForRoom();
-    });
-    socket.on('error', (error) => this.fail(error.message));
-    socket.on('close', () => {
-      if (this.socket === socket) this.fail('the node closed the connection');
-    });
+    return connectTo(this.options, this.receiver, (chunk, length) => this.read(chunk, length));
   }
 
-  refuse(reason: string): void {
-    if (this.state !== WAITING) return;
-    this.state = IDLE;
-    this.drop(reason);
-  }
-
-  private greet(): void {
-    this.state = GREETING;
-    this.greeted = 0;
-    if (this.options.handshake.length === 0) this.ready();
-    else this.socket!.write(Buffer.concat(this.options.handshake.map((greeting) => greeting.bytes)));
-  }
-
-  private greeting(bytes: Buffer, from: number, to: number): void {
-    const { onError } = this.options.handshake[this.greeted++]!;
-    if (bytes[from] === MINUS && onError !== 'may') {
-      const text = bytes.toString('latin1', from + 1, to - 2);
-      // A node that is loading would refuse now and execute a moment later: commands in flight would change
-      // places. So it is not ready before it says so.
-      const passes = onError === 'ready' && !text.startsWith('LOADING') && !text.startsWith('MASTERDOWN');
-      if (!passes) return this.fail(text, onError === 'must' && !OF_THE_NODE.test(text));
-    }
-    if (bytes[from] === COLON) this.id = bytes.toString('latin1', from + 1, to - 2);
-    if (this.greeted === this.options.handshake.length) this.ready();
-  }
-
-  private ready(): void {
-    clearTimeout(this.timer);
-    this.state = READY;
-    this.connections++;
-    this.backoff.failures = 0;
-    this.totals[TOTAL.links]! += 1;
+  protected override opened(): void {
     this.readAt = this.headAt = this.turn.now;
-    this.breaker.connected();
     this.owner.linkReady(this);
-    if (this.tail > this.head) this.flush();
+    if (this.wanted) this.flush();
   }
 
-  /** `refused`: the node is there, and refuses this link. */
-  private fail(reason: string, refused = false): void {
-    const { state, breaker } = this;
-    if (state === CLOSED || this.resting) return;
-    clearTimeout(this.timer);
-    this.totals[state === READY ? TOTAL.linkDrops : TOTAL.linkFailures]! += 1;
-    if (state === READY || refused) {
-      this.notReady(BACKING_OFF);
-      this.timer = setTimeout(() => this.again(), this.backoff.next());
-      if (refused) breaker.answered();
-    } else {
-      this.state = IDLE;
-      breaker.failed(this, reason);
-    }
-    this.drop(reason);
-    this.owner.linkLost(this, reason, this.backoff.failures + breaker.failures);
+  protected override drained(): void {
+    this.unsent = 0;
+    if (this.congested) this.lookForRoom();
   }
 
-  private notReady(state: number): void {
-    if (this.state === READY) {
-      this.totals[TOTAL.links]! -= 1;
-      this.breaker.lost();
-    }
-    this.state = state;
-  }
-
-  /** Neither connected nor about to be. */
-  private get resting(): boolean {
-    return this.state === IDLE || this.state === BACKING_OFF || this.state === WAITING;
-  }
-
-  private again(): void {
-    if (this.state !== BACKING_OFF) return;
-    this.state = IDLE;
-    if (this.tail > this.head) this.open();
+  protected override lost(reason: string, failures: number): void {
+    this.owner.linkLost(this, reason, failures);
   }
 
   /** Forgets the connection and tells what was pending. What they send again comes into a clean FIFO. */
-  private drop(reason: string): void {
+  protected override drop(reason: string): void {
     const socket = this.socket;
     this.socket = undefined;
     this.known = undefined;

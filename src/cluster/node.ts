@@ -7,8 +7,9 @@
 
 import { type Counters, TOTAL } from '../telemetry/counters.ts';
 import { Breaker } from './breaker.ts';
+import { READY } from './connection.ts';
 import type { Lane } from './lanes.ts';
-import { Link, type LinkOptions, type LinkOwner, READY } from './link.ts';
+import { Link, type LinkOptions, type LinkOwner } from './link.ts';
 import { probe } from './probe.ts';
 import type { Turn } from './turn.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CLOSED, READY } from '../../src/cluster/link.ts';
+import { CLOSED, READY } from '../../src/cluster/connection.ts';
 import { TOTAL } from '../../src/telemetry/counters.ts';
 import { until } from '../support/wait.ts';
 import { Asked, laneKey, mapOf, rig, Sender } from './rig.ts';

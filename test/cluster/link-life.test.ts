@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CLOSED, IDLE, Link, READY } from '../../src/cluster/link.ts';
+import { CLOSED, IDLE, READY } from '../../src/cluster/connection.ts';
+import { Link } from '../../src/cluster/link.ts';
 import { Turn } from '../../src/cluster/turn.ts';
 import { TOTAL } from '../../src/telemetry/counters.ts';
 import { encode } from '../support/client.ts';

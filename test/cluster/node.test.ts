@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { CLOSED, READY } from '../../src/cluster/connection.ts';
 import { type Lane, Lanes } from '../../src/cluster/lanes.ts';
-import { CLOSED, type Link, READY } from '../../src/cluster/link.ts';
+import type { Link } from '../../src/cluster/link.ts';
 import { addressOf, Node, type NodeOptions } from '../../src/cluster/node.ts';
 import { Turn } from '../../src/cluster/turn.ts';
 import { TOTAL } from '../../src/telemetry/counters.ts';

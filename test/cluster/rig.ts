@@ -11,14 +11,9 @@ import type { TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Call, type Caller } from '../../src/cluster/call.ts';
 import { Cluster, type ClusterOptions } from '../../src/cluster/cluster.ts';
+import type { Greeting } from '../../src/cluster/connection.ts';
 import type { Lane, LaneKey } from '../../src/cluster/lanes.ts';
-import {
-  type Greeting,
-  Link,
-  type LinkOptions,
-  type LinkOwner,
-  type Pending,
-} from '../../src/cluster/link.ts';
+import { Link, type LinkOptions, type LinkOwner, type Pending } from '../../src/cluster/link.ts';
 import { SLOTS, type Topology } from '../../src/cluster/topology.ts';
 import { Turn } from '../../src/cluster/turn.ts';
 import { Counters, TOTAL } from '../../src/telemetry/counters.ts';
