@@ -2,8 +2,8 @@
 // or nobody owns the slot.
 //
 // All of a slot's commands wait behind each other, in the order in which they were made, so that none overtakes
-// another; only the first is tried, and when a node has taken it the rest follow. So a dead node costs one
-// attempt per slot and tick, however many wait, and a client's commands keep their order through a failover. A
+// another; only the first is tried, and when a node has taken it the rest follow. So a cluster that is down costs
+// some attempts per tick, however many wait, and a client's commands keep their order through a failover. A
 // command that has waited for too long answers with the error that held it and leaves.
 //
 //   slot 866 | A (being tried) | B C D ...     whatever comes back for slot 866, or comes anew, goes in here
@@ -50,6 +50,8 @@ interface Gate {
 }
 
 const TICK = 20;
+/** As many slots are tried at each tick; all of them when a node has just served one. */
+const AT_A_TIME = 200;
 
 export class Gates {
   readonly slots = new Map<number, Gate>();
@@ -62,6 +64,10 @@ export class Gates {
   commands = 0;
   private bytes = 0;
   private timer: NodeJS.Timeout | undefined;
+  /** Where the last tick came to. */
+  private walk = this.slots.entries();
+  /** A node has served one since the last tick. */
+  private served = false;
 
   constructor(limits: GateLimits, clock: () => number, stuck: () => void = () => {}) {
     this.limits = limits;
@@ -126,6 +132,7 @@ export class Gates {
   settled(call: Waiting): void {
     const gate = this.slots.get(call.slot);
     if (gate?.probe !== call) return;
+    this.served = true;
     this.slots.delete(call.slot);
     for (const next of gate.queue) this.letGo(next);
   }
@@ -136,8 +143,8 @@ export class Gates {
     if (gate?.probe === call) gate.probe = undefined;
   }
 
-  /** Tries again: time has passed, the map has changed, or a node has come back. */
-  tick(): void {
+  /** Tries again: time has passed, the map has changed, or a node has come back. `all`: every slot. */
+  tick(all = true): void {
     const now = this.clock();
     const { delayed } = this;
     this.delayed = [];
@@ -148,7 +155,12 @@ export class Gates {
         this.admit(call);
       } else if (!this.trySend(call)) this.delayed.push(call);
     }
-    for (const [slot, gate] of this.slots) this.tryFirst(slot, gate, now);
+    const most = all || this.served ? this.slots.size : Math.min(AT_A_TIME, this.slots.size);
+    this.served = false;
+    for (let i = 0; i < most && this.slots.size > 0; i++) {
+      const [slot, gate] = this.nextSlot();
+      this.tryFirst(slot, gate, now);
+    }
     for (const { queue, probe } of this.slots.values())
       if (probe === undefined && queue.length > 0) {
         this.stuck();
@@ -160,6 +172,16 @@ export class Gates {
   close(): void {
     clearInterval(this.timer);
     this.timer = undefined;
+  }
+
+  /** The slots in turn, for ever. There is one. */
+  private nextSlot(): [number, Gate] {
+    let { value, done } = this.walk.next();
+    if (done === true) {
+      this.walk = this.slots.entries();
+      ({ value, done } = this.walk.next());
+    }
+    return value!;
   }
 
   private tryFirst(slot: number, gate: Gate, now: number): void {
@@ -189,7 +211,7 @@ export class Gates {
     if (call.heldSince === 0) call.heldSince = this.clock();
     this.commands++;
     this.bytes += call.length;
-    this.timer ??= setInterval(() => this.tick(), TICK);
+    this.timer ??= setInterval(() => this.tick(false), TICK);
   }
 
   /** Counted out before it is sent, since it may come back at once. */

@@ -132,6 +132,26 @@ test('what comes back stands before what was made after it', (t) => {
   assert.deepEqual(stage.executed, [1, 2, 3, 4]);
 });
 
+test('of many slots some are tried at a tick, each in its turn, and all when one has been served', (t) => {
+  const stage = new Stage(t, { maxCommands: 10_000 });
+  const slots = 1000;
+  for (let slot = 0; slot < slots; slot++) stage.hold(slot, slot);
+  const seen = new Set<number>();
+  for (let i = 0; i < 5; i++) {
+    stage.gates.tick(false);
+    assert.equal(stage.sent.length, slots / 5);
+    for (const { slot } of stage.sent) seen.add(slot);
+    stage.answer();
+  }
+  assert.equal(seen.size, slots);
+  stage.gates.tick(false);
+  stage.fate = 'takes';
+  stage.answer();
+  stage.gates.tick(false);
+  stage.answer();
+  assert.deepEqual([stage.executed.length, stage.gates.slots.size], [slots, 0]);
+});
+
 test('what comes anew is held back, the one that is tried is not', (t) => {
   const stage = new Stage(t);
   const first = stage.hold(1);
