@@ -122,3 +122,50 @@ test('what any shard may answer is asked of one that is not shut', async (t) => 
   await shut(stage);
   for (const seed of [0, 1, 2]) assert.equal(cluster.primaryOf(cluster.anySlot(seed)), cluster.primaryOf(B));
 });
+
+test('what is for a node that is not there waits for one link that tries, and follows its slot at once', async (t) => {
+  const stage = await rig(t, { backoffMin: 20, backoffMax: 100_000 });
+  const { cluster, fake, lost } = stage;
+  const senders = [2, 3].map((resp) => new Sender(cluster, resp as 2 | 3));
+  for (const sender of senders) await Asked.to(sender, A, 'GET', 'x').answered;
+  await fake.nodes[0]!.close();
+  const append = (i: number) => Asked.to(senders[i % 2]!, A, 'APPEND', `a${i % 2}`, String(i % 10));
+  const calls = Array.from({ length: 100 }, (_, i) => append(i));
+  await shut(stage);
+  calls.push(...Array.from({ length: 100 }, (_, i) => append(i)));
+  assert.match(cluster.whyHeld(A), /^127.0.0.1:\d+: .*ECONNREFUSED/);
+  await until('another attempt', () => lost.filter((line) => line.includes('ECONNREFUSED')).length > 2);
+  assert.ok(lost.length < 20, lost.join('\n'));
+  fake.owners.fill(1);
+  cluster.adopt(mapOf(fake));
+  await Promise.all(calls.map(({ answered }) => answered));
+  assert.equal(fake.store.get('a0'), '02468'.repeat(20));
+  assert.equal(fake.store.get('a1'), '13579'.repeat(20));
+});
+
+test('a node that comes back is served at once by all links, in order', async (t) => {
+  const stage = await rig(t, { backoffMin: 5, backoffMax: 20 });
+  const { cluster, fake } = stage;
+  const senders = [2, 3].map((resp) => new Sender(cluster, resp as 2 | 3));
+  await fake.nodes[0]!.close();
+  const append = (i: number) => Asked.to(senders[i % 2]!, A, 'APPEND', `a${i % 2}`, String(i % 10));
+  const calls = [append(0)];
+  await shut(stage);
+  for (let i = 1; i < 20; i++) calls.push(append(i));
+  await fake.nodes[0]!.listen();
+  await Promise.all(calls.map(({ answered }) => answered));
+  assert.equal(fake.store.get('a0'), '02468'.repeat(2));
+  assert.equal(fake.store.get('a1'), '13579'.repeat(2));
+});
+
+test('a login that is refused holds nobody else up', async (t) => {
+  const stage = await rig(t);
+  const { cluster, fake } = stage;
+  fake.nodes[0]!.script = ({ name, words }) =>
+    name === 'HELLO' && words[1] === '3' ? '-NOPERM no\r\n' : undefined;
+  const [two, three] = [new Sender(cluster, 2), new Sender(cluster, 3)];
+  const refused = [1, 2, 3].map(() => Asked.to(three, A, 'SET', 'a', '1'));
+  assert.equal(await Asked.to(two, A, 'SET', 'b', '1').answered, '+OK\r\n');
+  for (const { answered } of refused) assert.equal(await answered, '-NOPERM no\r\n');
+  assert.equal(cluster.ownerOf(A)?.port, fake.nodes[0]!.port);
+});
