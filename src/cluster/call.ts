@@ -9,7 +9,7 @@
 // The invariant: a command is sent again only when it is certain that it was not executed (its bytes never
 // left, or the node said so) or when it only reads. Otherwise its outcome is unknown, and the client is told.
 
-import { asServerSaid, notHeld, notServed, outcomeUnknown } from '../resp/errors.ts';
+import { asServerSaid, notHeld, notServed, outcomeUnknown, readLost } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { Apart, type Divided, type Pieces } from './apart.ts';
 import type { Attempt } from './attempt.ts';
@@ -226,9 +226,14 @@ export abstract class Call implements Pending, Waiting, Divided {
       this.troubled().lastError = notServed(reason);
       return this.hold();
     }
-    const unknown = sent && !this.reads;
-    if (unknown) cluster.counters.totals[TOTAL.unknownOutcomes]! += 1;
-    this.end(unknown ? outcomeUnknown(reason) : notServed(reason));
+    this.end(this.whyLost(sent, reason));
+  }
+
+  private whyLost(sent: boolean, reason: string): Buffer {
+    if (!sent) return notServed(reason);
+    if (this.reads) return this.slot === FIXED ? notServed(reason) : readLost(reason);
+    this.caller.cluster.counters.totals[TOTAL.unknownOutcomes]! += 1;
+    return outcomeUnknown(reason);
   }
 
   // ---- reads that several nodes may answer

@@ -220,9 +220,11 @@ export function outcomeUnknown(reason = ''): Buffer {
   );
 }
 
-/** No reply in time to what only reads, or was not sent. */
-export function timeout(milliseconds: number): Buffer {
-  return error(`ERR slotless: no reply within ${milliseconds} ms`);
+/** The same of what only reads: asked again it could find what was written behind it. */
+export function readLost(reason: string): Buffer {
+  return error(
+    `ERR slotless: connection to the node was lost before the reply; this read was not asked again, since a write was sent behind it (${reason})`,
+  );
 }
 
 /** The command was not executed, or only reads: it may be given again. */

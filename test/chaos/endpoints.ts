@@ -41,7 +41,7 @@ const REPLICA_READS = true;
 const PREFER_REPLICA = { 'reads.from': 'prefer-replica' } as const;
 const IN_FLIGHT: InFlight = {
   write: /outcome of this write is unknown/,
-  read: /not served: (the node closed the connection|read ECONNRESET|it is silent, and the cluster has replaced it)/,
+  read: /this read was not asked again/,
 };
 const NOT_REFUSED = /^(?!MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY)/;
 
