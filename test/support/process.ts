@@ -17,14 +17,19 @@ export interface ProcessOptions {
   config?: string[];
   /** The default user's password. */
   password?: string;
-  /** A loopback address to listen on. */
+  /** An address to listen on, of this machine's as a rule. */
   host?: string;
+  /** Default: one that is free. To be given when this process does not have the address. */
+  port?: number;
+  /** Where it is asked instead, besides being known by the other. */
+  control?: string;
 }
 
 /** One redis-server process with its folder, its port and a connection to ask it things. */
 export class Process {
   readonly host: string;
   port: number;
+  private readonly control: string;
   private readonly server: Server;
   private readonly folder: string;
   private readonly password: string | undefined;
@@ -44,13 +49,14 @@ export class Process {
     mkdirSync(folder, { recursive: true });
     const host = options.host ?? '127.0.0.1';
     for (let tries = 1; ; tries++) {
-      const one = new Process(server, folder, host, await freePort(host, clustered), options, clustered);
+      const port = options.port ?? (await freePort(host, clustered));
+      const one = new Process(server, folder, host, port, options, clustered);
       try {
         await one.launch();
         return one;
       } catch (error) {
         const taken = error instanceof Error && /Address already in use|Failed listening/.test(error.message);
-        if (!taken || tries === 10) throw error;
+        if (!taken || tries === 10 || options.port !== undefined) throw error;
       }
     }
   }
@@ -66,6 +72,7 @@ export class Process {
     this.server = server;
     this.folder = folder;
     this.host = host;
+    this.control = options.control ?? host;
     this.port = port;
     this.password = options.password;
     this.clustered = clustered;
@@ -88,7 +95,8 @@ export class Process {
       ...(options.password && { requirepass: options.password, masterauth: options.password }),
     };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    this.args = [...args, ...(options.config ?? [])];
+    const both = options.control === undefined ? [] : ['--bind', host, options.control];
+    this.args = [...args, ...both, ...(options.config ?? [])];
   }
 
   get pid(): number {
@@ -136,7 +144,7 @@ export class Process {
 
   async ask(...args: Argument[]): Promise<Value> {
     if (!this.client) {
-      const client = await connect(this.port, { host: this.host });
+      const client = await connect(this.port, { host: this.control });
       client.closed.then(() => {
         if (this.client === client) this.client = undefined;
       });
