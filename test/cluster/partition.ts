@@ -151,7 +151,7 @@ async function run(flavour: Flavour): Promise<void> {
   assert.equal(cutOff.acknowledged.length, taken, 'the minority has acknowledged writes after the failover');
   assert.equal(mapsOf(far).length, before, 'the minority has changed the map');
   const primaries = [heir, second, third].map((node) => `${node!.host}:${node!.port}`).join();
-  assert.equal(mapsOf(near).at(-1), primaries);
+  await until('the majority to have the new map', () => mapsOf(near).at(-1) === primaries);
 
   cut(there, false);
   await until('the old primary to follow the new', async () =>
@@ -160,7 +160,7 @@ async function run(flavour: Flavour): Promise<void> {
   await more(appenders);
   for (const one of appenders) one.stop();
   await Promise.all(runs);
-  assert.equal(mapsOf(far).at(-1), primaries);
+  await until('the minority to have the new map', () => mapsOf(far).at(-1) === primaries);
   const client = await near.connect();
   for (const one of [...others, across]) assert.deepEqual(await one.check(client), { missing: 0, runs: 0 });
   assert.deepEqual(
