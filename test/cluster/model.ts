@@ -221,6 +221,19 @@ export function steps(mix: Mix, random: () => number): () => Step {
       },
     },
     {
+      weight: 1,
+      make: () => {
+        const chosen = several('s', random() < 0.5);
+        const count = (states: readonly State[]) => states.filter((state) => state !== undefined).length;
+        return {
+          // The first of them twice: a key counts as often as it is named.
+          words: [random() < 0.5 ? 'EXISTS' : 'TOUCH', ...chosen, chosen[0]!],
+          keys: chosen,
+          play: (states) => ({ reply: `:${count([...states, states[0]])}|`, after: states }),
+        };
+      },
+    },
+    {
       weight: 2,
       make: () => {
         const [key, member] = [name('e', tag()), String(pick(20))];
