@@ -36,8 +36,6 @@ export const KINDS = ['slotless', 'predixy', 'redis-cluster-proxy'] as const;
 export type Kind = (typeof KINDS)[number];
 
 const WORKERS = 2;
-/** Whether the proxy reads from replicas where a row asks for it. */
-const REPLICA_READS = true;
 const PREFER_REPLICA = { 'reads.from': 'prefer-replica' } as const;
 const IN_FLIGHT: InFlight = {
   write: /outcome of this write is unknown/,
@@ -59,10 +57,9 @@ export async function openEndpoints(
 ): Promise<Endpoint[]> {
   if (kind === 'predixy') return [await startPredixy(cluster)];
   if (kind === 'redis-cluster-proxy') return [await startRedisClusterProxy(cluster)];
-  const reads = REPLICA_READS ? options.reads : 'never';
+  const { reads, relay, settings } = options;
   const ways = { never: [{}], half: [{}, PREFER_REPLICA], always: [PREFER_REPLICA] }[reads];
   const [node] = cluster.nodes;
-  const { relay, settings } = options;
   const nat = relay && { natMap: `127.0.0.1:${node!.port}=127.0.0.1:${relay.port}` };
   return Promise.all(ways.map((way) => startSlotless(cluster, { ...settings, ...nat, ...way })));
 }

@@ -60,8 +60,9 @@ async function run(): Promise<number> {
         const told: Figures[] = [];
         const tell = (figures: Figures, round: number) => {
           told.push(figures);
-          const { pause, unknown, lostByCluster, errors, took } = figures;
-          const line = { pause: Math.round(pause), took: Math.round(took), unknown, lostByCluster, errors };
+          const { unknown, unread, lostByCluster, errors } = figures;
+          const [pause, own, took] = [figures.pause, figures.ownPause, figures.took].map(Math.round);
+          const line = { pause, own, took, unknown, unread, lostByCluster, errors };
           process.stderr.write(`${kind}, ${server}, ${fault.id} ${round + 1}: ${JSON.stringify(line)}\n`);
         };
         const played = playRounds(
