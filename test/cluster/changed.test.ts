@@ -12,10 +12,10 @@ import { type ProxyOptions, type RunningProxy, startProxy } from '../support/pro
 import { remove, temporary } from '../support/reaper.ts';
 import { availableServers } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
+import { IN_FLIGHT } from './model.ts';
 import { Mover, tagOf } from './moves.ts';
 import { play, type Schedule } from './scenario.ts';
 
-const UNKNOWN = /the outcome of this write is unknown/;
 /** Every write is on disk before it is acknowledged, and no replica takes over meanwhile. */
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--cluster-node-timeout', '15000'];
 
@@ -125,7 +125,7 @@ for (const server of await availableServers()) {
           await mover.agreed();
         }
       };
-      const { replies } = await play(cluster, proxy.port, busy, { meanwhile, unknown: UNKNOWN });
+      const { replies } = await play(cluster, proxy.port, busy, { meanwhile, unknown: IN_FLIGHT });
       assert.ok(replies > 100, `${replies} replies`);
       const now = cluster.primaries.map(({ host, port }) => `${host}:${port}`).toSorted();
       await until('the map', () => primariesOf(proxy).join() === now.join());
@@ -155,7 +155,7 @@ for (const server of await availableServers()) {
         { what: 'failover', slot: 1 },
         { what: 'slot', slot: 1, few: 10, pause: 0 },
       ];
-      const { replies } = await play(cluster, proxy.port, { ...busy, moves }, { unknown: UNKNOWN });
+      const { replies } = await play(cluster, proxy.port, { ...busy, moves }, { unknown: IN_FLIGHT });
       assert.ok(replies > 100, `${replies} replies`);
     });
 

@@ -22,6 +22,9 @@ export interface Step {
   play(states: readonly State[]): { reply: string; after: readonly State[] };
 }
 
+/** What a client may be told of what was in flight when a node was lost. */
+export const IN_FLIGHT = /the outcome of this write is unknown|this read was not asked again/;
+
 /** Combinations of states that are tried for one command; more can't come of a few unknown outcomes. */
 const MOST = 4096;
 

@@ -9,10 +9,10 @@ import { decode } from '../support/client.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
+import { IN_FLIGHT } from './model.ts';
 import { Mover, reshard, tagOf } from './moves.ts';
 import { play, playFor, type Schedule, schedules } from './scenario.ts';
 
-const UNKNOWN = /the outcome of this write is unknown/;
 /** More is `stress.ts`'s. */
 const WHILE_MS = 4000;
 const FAILOVERS_MS = 2000;
@@ -128,7 +128,7 @@ for (const server of servers) {
 
     test('a planned failover loses nothing and does nothing twice', async () => {
       await playFor(FAILOVERS_MS, schedules(2, true), (schedule) => {
-        return play(cluster, proxy.port, schedule, { unknown: UNKNOWN });
+        return play(cluster, proxy.port, schedule, { unknown: IN_FLIGHT });
       });
     });
 

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { startCluster } from '../support/cluster.ts';
 import { startProxy } from '../support/proxy.ts';
 import { type Flavour, findServer } from '../support/servers.ts';
+import { IN_FLIGHT } from './model.ts';
 import { play, playFor, schedules } from './scenario.ts';
 
 const { values } = parseArgs({
@@ -39,7 +40,7 @@ function tell(): void {
 try {
   while (performance.now() < until) {
     const failover = values.failovers === 'yes' && sum.runs % 3 === 2;
-    const options = failover ? { unknown: /the outcome of this write is unknown/ } : {};
+    const options = failover ? { unknown: IN_FLIGHT } : {};
     await playFor(0, schedules(failover ? 4 : 8, failover), async (schedule) => {
       const { replies, unknown } = await play(cluster, proxy.port, schedule, options);
       sum.runs++;
