@@ -1,11 +1,11 @@
 // Questions that the proxy asks the cluster on a client's behalf, in RESP2 whatever the client speaks, so that
 // their replies can be read with redis-parser. Only while nothing else of the client is under way. Cold.
 
-import type { Call, Caller } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
 import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
+import type { Caller, Sending } from '../cluster/sending.ts';
 import type { Config } from '../config.ts';
 import { limit, notServed } from '../resp/errors.ts';
 import { command } from '../resp/write.ts';
@@ -95,10 +95,10 @@ export class Asker implements Caller {
     return Promise.all(this.cluster.allNodes().map(({ node }) => this.value(node, words, reads)));
   }
 
-  callStarted(_call: Call): void {}
-  callLoose(_call: Call): void {}
-  callSettled(_call: Call): void {}
-  callHeld(_call: Call): void {}
+  callStarted(_call: Sending): void {}
+  callLoose(_call: Sending): void {}
+  callSettled(_call: Sending): void {}
+  callHeld(_call: Sending): void {}
 
   writesBehind(): boolean {
     return false;

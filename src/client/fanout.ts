@@ -4,9 +4,9 @@
 // before them comes before them at every node.
 
 import { Attempt } from '../cluster/attempt.ts';
-import { FIXED } from '../cluster/call.ts';
 import { FROM } from '../cluster/copies.ts';
 import type { Node } from '../cluster/node.ts';
+import { FIXED } from '../cluster/sending.ts';
 import { type Command, RESPONSE, ROUTE } from '../command/command.ts';
 import { Keys, slotOfAll } from '../command/keys.ts';
 import { mergeFanOut, mergeSplit } from '../command/merge.ts';

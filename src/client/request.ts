@@ -4,8 +4,9 @@
 //   Spoken     a place that the proxy itself answers, now or when it knows
 
 import type { Pieces } from '../cluster/apart.ts';
-import { Call, type Caller, FIXED } from '../cluster/call.ts';
+import { Call } from '../cluster/call.ts';
 import type { Node } from '../cluster/node.ts';
+import { type Caller, FIXED } from '../cluster/sending.ts';
 import type { Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
 import { FLAG, SCRIPT } from '../command/command.ts';

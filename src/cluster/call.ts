@@ -9,103 +9,26 @@
 // The invariant: a command is sent again only when it is certain that it was not executed (its bytes never
 // left, or the node said so) or when it only reads. Otherwise its outcome is unknown, and the client is told.
 
-import { asServerSaid, notHeld, notServed, outcomeUnknown, readLost } from '../resp/errors.ts';
+import { asServerSaid, notServed, outcomeUnknown, readLost } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { Apart, type Divided, type Pieces } from './apart.ts';
 import type { Attempt } from './attempt.ts';
-import type { Cluster } from './cluster.ts';
-import type { Waiting } from './gate.ts';
-import type { Lane } from './lanes.ts';
-import type { Link, Pending } from './link.ts';
-import type { Node } from './node.ts';
 import { ASK, DOWN, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from './redirect.ts';
-import { adoptSlab, type Slab } from './slab.ts';
+import { FIXED, Sending } from './sending.ts';
 import { elapsed } from './turn.ts';
 
-/** Who sends a call: a client's connection, or the proxy itself. */
-export interface Caller {
-  readonly cluster: Cluster;
-  readonly lane: Lane;
-  callStarted(call: Call): void;
-  /** The call is no longer where the map says that its slot is. */
-  callLoose(call: Call): void;
-  /** The call is answered and holds nothing back any more. */
-  callSettled(call: Call): void;
-  /** The call has come to its slot's gate (1) or has left it (-1). */
-  callHeld(call: Call, change: 1 | -1): void;
-  /** A write of the same caller to the same slot was made after this call and may have been executed. */
-  writesBehind(call: Call): boolean;
-}
-
-/** In `Call.slot`: bound to one node, to be followed nowhere. */
-export const FIXED = -1;
 /** Redirects that are followed at once; further ones wait, since nodes that disagree need time. */
 const IMMEDIATE = 3;
 
 const MINUS = 45;
-const LF = 10;
 const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
-/** Calls are numbered as they are made; the numbers go round, and two that are under way are never half a round apart. */
-const SEQUENCE_MASK = 0x3fffffff;
-let sequence = 0;
-
-/** What only a call that was not answered at once needs to remember. */
-interface Trouble {
-  /** It is not where the map says, or waits. */
-  away: boolean;
-  /** It waits at its slot's gate, or is the one that is being tried there. */
-  gated: boolean;
-  /** When it began to wait, in `turn.now`; 0 when it does not wait. */
-  heldSince: number;
-  redirects: number;
-  lastError: Buffer | undefined;
-  /** It is done key by key. */
-  apart: Apart | undefined;
-}
-
-export abstract class Call implements Pending, Waiting, Divided {
-  readonly caller: Caller;
-  readonly slot: number;
-  /** Only reads, so it may be asked again when a connection was lost. */
-  readonly reads: boolean;
-  /** Where it is; undefined while it waits. */
-  node: Node | undefined = undefined;
-  /** Not where the map says, or of several keys, which may be told to try again: see `Client`. */
-  loose: boolean;
-  settled = false;
-  /** When it was made, in `turn.micros`. */
-  readonly since: number;
-  private readonly sequence: number;
-
-  /** Its own bytes: `[requestFrom, requestTo)` of a slab. */
-  private request: Slab | undefined = undefined;
-  private requestFrom = 0;
-  private requestTo = 0;
-  private trouble: Trouble | undefined = undefined;
-  /** Of a read that several nodes may answer: whom it asks. Undefined: it is the primary's affair. */
-  attempt: Attempt | undefined = undefined;
-
-  constructor(caller: Caller, slot: number, reads: boolean, loose: boolean) {
-    this.caller = caller;
-    this.slot = slot;
-    this.reads = reads;
-    this.loose = loose;
-    this.since = caller.cluster.turn.micros;
-    this.sequence = sequence = (sequence + 1) & SEQUENCE_MASK;
-    caller.callStarted(this);
-  }
-
+export abstract class Call extends Sending implements Divided {
   /** The whole reply, or an error of the proxy's own. The bytes are valid during the call only. */
   protected abstract answer(bytes: Buffer, from: number, to: number): void;
   /** The next bytes of a long reply. */
   protected abstract answerPiece(bytes: Buffer, from: number, to: number, last: boolean): void;
   /** A long reply broke off in the middle. */
   protected abstract answerBroken(reason: string): void;
-
-  /** Whether the node has all that the call needs; false: that is being seen to, ask again. Whoever is told true sends. */
-  protected ready(_node: Node): boolean {
-    return true;
-  }
 
   /** An error that asks nothing of the road. True: the call is under way again, by `mend`. */
   protected lacks(_bytes: Buffer, _from: number, _to: number): boolean {
@@ -115,52 +38,6 @@ export abstract class Call implements Pending, Waiting, Divided {
   /** Commands that together do the same, one for each key: `bytes` is the whole command. Undefined: there are none. */
   protected cut(_bytes: Buffer, _from: number, _to: number): Pieces | undefined {
     return undefined;
-  }
-
-  /** Where it belongs: the owner of its slot, as a rule. */
-  get destination(): Node | undefined {
-    const { attempt } = this;
-    if (attempt !== undefined && (attempt.atReplica || attempt.copy === undefined)) return attempt.copy?.node;
-    return this.caller.cluster.ownerOf(this.slot);
-  }
-
-  /** It was sent to the owner of its slot, which the map does not name any more. */
-  get isAstray(): boolean {
-    if (this.attempt?.atReplica === true) return false;
-    return this.node !== (this.destination ?? this.caller.cluster.primaryOf(this.slot));
-  }
-
-  /** Sends it where it belongs. */
-  start(bytes: Buffer, from: number, to: number): void {
-    const node = this.destination;
-    if (node === undefined || this.heldBack) {
-      this.keep(bytes, from, to);
-      this.hold();
-      return;
-    }
-    this.node = node;
-    const slab = this.sendOn(this.linkTo(node), bytes, from, to);
-    this.request = slab;
-    this.requestTo = slab.used;
-    this.requestFrom = slab.used - (to - from);
-  }
-
-  /** Puts its bytes on a link; they are the last ones of the slab. */
-  protected sendOn(link: Link, bytes: Buffer, from: number, to: number): Slab {
-    const { attempt } = this;
-    if (attempt === undefined) return link.send(this, bytes, from, to);
-    attempt.sent();
-    return link.send(attempt, bytes, from, to);
-  }
-
-  private linkTo(node: Node): Link {
-    const { attempt, caller } = this;
-    return node.link(attempt?.atReplica === true ? attempt.reads.lane : caller.lane);
-  }
-
-  /** Others wait for its slot's owner, and it would overtake them. */
-  private get heldBack(): boolean {
-    return this.caller.cluster.gates.holdsBack(this) && this.attempt?.atReplica !== true;
   }
 
   /**
@@ -174,24 +51,6 @@ export abstract class Call implements Pending, Waiting, Divided {
     this.caller.callLoose(this);
     mended.then((good) => (good ? this.sendAgain() : this.end(error)));
     return true;
-  }
-
-  /** Argument `i` of the command, a view of its bytes. Only while it is under way. Cold. */
-  argument(i: number): Buffer {
-    const { bytes } = this.request!;
-    let at = bytes.indexOf(LF, this.requestFrom) + 1;
-    for (let left = i; ; left--) {
-      const line = bytes.indexOf(LF, at) + 1;
-      const end = line + Number(bytes.toString('latin1', at + 1, line - 2));
-      if (left === 0) return bytes.subarray(line, end);
-      at = end + 2;
-    }
-  }
-
-  /** Sends it to one node, whatever slots that has. */
-  startAt(node: Node, bytes: Buffer, from: number, to: number): void {
-    this.keep(bytes, from, to);
-    this.sendTo(node, false);
   }
 
   reply(bytes: Buffer, from: number, to: number): void {
@@ -264,46 +123,10 @@ export abstract class Call implements Pending, Waiting, Divided {
   /** Asks another node as well: the first answer counts. */
   askBeside(next: Attempt): void {
     this.attempt = next;
+    this.node = next.copy!.node;
     this.caller.callLoose(this);
     const { bytes } = this.request!;
     this.sendOn(this.linkTo(next.copy!.node), bytes, this.requestFrom, this.requestTo).release();
-  }
-
-  isOf(other: Waiting): boolean {
-    return other instanceof Call && other.caller === this.caller;
-  }
-
-  isBefore(other: Waiting): boolean {
-    return other instanceof Call && ((other.sequence - this.sequence) & SEQUENCE_MASK) < SEQUENCE_MASK / 2;
-  }
-
-  get length(): number {
-    return this.requestTo - this.requestFrom;
-  }
-
-  sendFromGate(): boolean {
-    if (this.attempt === undefined) return this.trySend();
-    this.attempt = this.attempt.again();
-    const { cluster } = this.caller;
-    if (this.attempt.copy === undefined && cluster.turn.now - this.heldSince > cluster.options.holdFor) {
-      this.end(notServed(`no replica of slot ${this.slot} may be read from (reads.from)`));
-      return true;
-    }
-    // A replica may answer, which says nothing of the slot's owner: others go on waiting for that.
-    if (this.attempt.atReplica) {
-      cluster.gates.left(this);
-      this.heldSince = 0;
-      this.atGate = false;
-    }
-    return this.trySend();
-  }
-
-  private trySend(): boolean {
-    const node = this.destination;
-    if (node === undefined || this.heldBack) return false;
-    if (this.attempt?.atReplica !== true && !this.ready(node)) return false;
-    this.sendTo(node, false);
-    return true;
   }
 
   goOn(): void {
@@ -311,60 +134,7 @@ export abstract class Call implements Pending, Waiting, Divided {
     this.sendAgain();
   }
 
-  private sendAgain(): void {
-    if (!this.trySend()) this.hold();
-  }
-
-  set atGate(at: boolean) {
-    if (at === this.atGate) return;
-    this.troubled().gated = at;
-    this.caller.callHeld(this, at ? 1 : -1);
-  }
-
-  get atGate(): boolean {
-    return this.trouble?.gated === true;
-  }
-
-  /** It is at a node, or was: what it writes may have been written. */
-  get begun(): boolean {
-    return this.node !== undefined || this.trouble?.apart !== undefined;
-  }
-
-  /** Not where the map says, or waiting. */
-  get away(): boolean {
-    return this.trouble?.away === true;
-  }
-
-  /** From now on it is not where the map says. */
-  stray(): void {
-    this.loose = this.troubled().away = true;
-  }
-
-  get heldSince(): number {
-    return this.trouble?.heldSince ?? 0;
-  }
-
-  set heldSince(time: number) {
-    if (time !== 0 || this.trouble !== undefined) this.troubled().heldSince = time;
-  }
-
-  /** Why it is not sent. */
-  protected get whyHeld(): string {
-    return this.caller.cluster.whyHeld(this.slot);
-  }
-
-  giveUp(): void {
-    this.end(this.trouble?.lastError ?? notServed(this.whyHeld));
-  }
-
-  turnAway(setting: string, value: number): void {
-    const { cluster } = this.caller;
-    cluster.counters.totals[TOTAL.rejected]! += 1;
-    this.end(notHeld(this.whyHeld, setting, value));
-  }
-
-  /** Answers with an error that no node has just sent. */
-  private end(error: Buffer): void {
+  protected override end(error: Buffer): void {
     const reply = this.trouble?.apart?.withRest(error) ?? error;
     this.caller.cluster.gates.left(this);
     this.heldSince = 0;
@@ -372,53 +142,10 @@ export abstract class Call implements Pending, Waiting, Divided {
     this.answer(reply, 0, reply.length);
   }
 
-  private troubled(): Trouble {
-    this.trouble ??= {
-      away: false,
-      gated: false,
-      heldSince: 0,
-      redirects: 0,
-      lastError: undefined,
-      apart: undefined,
-    };
-    return this.trouble;
-  }
-
-  private keep(bytes: Buffer, from: number, to: number): void {
-    this.request = adoptSlab(Buffer.from(bytes.subarray(from, to)), to - from);
-    this.request.refs = 1;
-    this.requestFrom = 0;
-    this.requestTo = to - from;
-  }
-
-  private sendTo(node: Node, asking: boolean): void {
-    const old = this.request!;
-    const length = this.requestTo - this.requestFrom;
-    this.node = node;
-    const link = this.linkTo(node);
-    const apart = this.trouble?.apart;
-    if (apart !== undefined) return apart.send(link, asking);
-    if (asking) link.asking();
-    const slab = this.sendOn(link, old.bytes, this.requestFrom, this.requestTo);
-    this.request = slab;
-    this.requestTo = slab.used;
-    this.requestFrom = slab.used - length;
-    old.release();
-  }
-
   /** It has been under way for longer than it may. */
   private get late(): boolean {
     const { cluster } = this.caller;
     return elapsed(this.since, cluster.turn.micros) > cluster.options.requestTimeout * 1000;
-  }
-
-  private hold(): void {
-    const { gates } = this.caller.cluster;
-    this.node = undefined;
-    this.caller.callLoose(this);
-    // A read that waits for a replica: its slot's owner may be well.
-    if (this.attempt !== undefined && this.attempt.copy === undefined) gates.delay(this);
-    else gates.hold(this);
   }
 
   /** Follows a "not executed". False when it is none, or has been followed often enough: the client gets it. */
