@@ -22,6 +22,7 @@ const IMMEDIATE = 3;
 
 const MINUS = 45;
 const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
+
 export abstract class Call extends Sending implements Divided {
   /** The whole reply, or an error of the proxy's own. The bytes are valid during the call only. */
   protected abstract answer(bytes: Buffer, from: number, to: number): void;
