@@ -7,7 +7,7 @@
 
 import type { Socket } from 'node:net';
 import { Attempt } from '../cluster/attempt.ts';
-import { FROM, type From } from '../cluster/copies.ts';
+import { type Copy, FROM, type From } from '../cluster/copies.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE, SCRIPT } from '../command/command.ts';
@@ -190,6 +190,19 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
     if (this.order.mustWait(slot, true)) return false;
     const copy = reading.choose(slot, from);
     if (copy?.isPrimary && !this.roomFor(slot)) return false;
+    return this.sendToCopy(reading, command, f, slot, several, from, copy);
+  }
+
+  /** Sends a read that nothing holds back to a node; to none yet, where none may be asked. */
+  sendToCopy(
+    reading: Reading,
+    command: Command,
+    f: Frame,
+    slot: number,
+    several: boolean,
+    from: From,
+    copy: Copy | undefined,
+  ): true {
     // A write behind it could reach a replica before it does.
     const request = new Request(this, command, slot, several || !copy?.isPrimary);
     this.replies.push(request);

@@ -67,8 +67,11 @@ export function unknownGroups({ groups }: Config['reads'], table: CommandTable):
   return Object.keys(groups).filter((group) => !known.has(group));
 }
 
+/** What a key's use is at the primary is asked, and done, there. */
+const OF_USE = new Set(['touch', 'object|freq', 'object|idletime']);
+
 function mayGoToReplica(command: Command, replicasKnowMoves: boolean): boolean {
-  if (!onlyReads(command)) return false;
+  if (!onlyReads(command) || OF_USE.has(command.name)) return false;
   return replicasKnowMoves || (command.script === SCRIPT.none && (command.flags & FLAG.module) === 0);
 }
 

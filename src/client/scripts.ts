@@ -8,6 +8,7 @@
 // but nobody waits for them: what they miss is made good at the first call. SCRIPT FLUSH first empties what all
 // workers remember, so that nobody loads again what the nodes are about to forget.
 
+import { FROM } from '../cluster/copies.ts';
 import { equalsIgnoreCase, toInteger } from '../command/arguments.ts';
 import { type Command, SCRIPT } from '../command/command.ts';
 import { allSucceeded, isError, oneSucceeded } from '../command/merge.ts';
@@ -28,9 +29,21 @@ export const KEYLESS_SLOT = 0;
 export function runScript(client: Client, command: Command, f: Frame, where: number): boolean {
   const keyless = where === ANY;
   const slot = keyless ? KEYLESS_SLOT : where;
-  if (client.mustWait(slot, onlyReads(command)) || !client.roomFor(slot)) return false;
+  const several = !keyless && severalKeys(command, f);
+  if (client.mustWait(slot, onlyReads(command))) return false;
   const bytes = f.bytes as Buffer;
-  const { repertoire, cluster, lane } = client;
+  const { repertoire, cluster, lane, reading } = client;
+  const from = reading === undefined || keyless ? FROM.primary : reading.from(command, several);
+  const copy = from === FROM.primary ? undefined : reading!.choose(slot, from);
+  if (copy?.isPrimary === false) {
+    // A replica has its primary's functions; scripts are not replicated.
+    if (command.script === SCRIPT.sha) {
+      const sha = bytes.toString('latin1', f.starts[1], f.ends[1]);
+      void repertoire.prepare(SCRIPT.sha, sha, copy.node, copy.node.link(reading!.lane));
+    }
+    return client.sendToCopy(reading!, command, f, slot, several, from, copy);
+  }
+  if (!client.roomFor(slot)) return false;
   if (command.script === SCRIPT.source) {
     // With a wrong number of keys it is not evaluated, nor remembered.
     if (!keyless || toInteger(f, 2) === 0) repertoire.learn(bytes, f.starts[1]!, f.ends[1]!);
@@ -43,7 +56,7 @@ export function runScript(client: Client, command: Command, f: Frame, where: num
       return false;
     }
   }
-  const request = new Request(client, command, slot, !keyless && severalKeys(command, f));
+  const request = new Request(client, command, slot, several);
   client.replies.push(request);
   request.start(bytes, f.from, f.to);
   return true;

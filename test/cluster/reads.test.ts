@@ -337,6 +337,27 @@ for (const server of await availableServers()) {
       }
     });
 
+    test('scripts and functions that only read run at replicas', {
+      skip: server.flavour === 'redis' && 'whether a key was missing can not be told from what they say',
+    }, async () => {
+      const client = await proxy.connect();
+      const source = "return redis.call('GET', KEYS[1])";
+      const code = `#!lua name=reading\nredis.register_function{function_name='read', callback=function(keys) return redis.call('GET', keys[1]) end, flags={'no-writes'}}`;
+      await client.ask('FUNCTION', 'LOAD', 'REPLACE', code);
+      const sha = String(await client.ask('SCRIPT', 'LOAD', source));
+      // A replica may lack it, as one that was away.
+      await cluster.cli(replicas[0]!.port, 'SCRIPT', 'FLUSH');
+      await fromReplicas(client, 'EVAL_RO', source, '1', KEY);
+      await fromReplicas(client, 'EVALSHA_RO', sha, '1', KEY);
+      await fromReplicas(client, 'FCALL_RO', 'read', '1', KEY);
+      for (let i = 0; i < 20; i++) {
+        assert.equal(await client.ask('EVALSHA_RO', sha, '1', KEY), 'value');
+        assert.equal(await client.ask('FCALL_RO', 'read', '1', KEY), 'value');
+      }
+      assert.match(String(await client.ask('EVALSHA_RO', 'f'.repeat(40), '1', KEY)), /NOSCRIPT/);
+      client.destroy();
+    });
+
     test('a node is in the zone that it says', {
       skip: server.flavour === 'redis' && 'servers of Redis know no zones',
     }, async () => {
