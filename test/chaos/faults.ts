@@ -37,9 +37,17 @@ const MOVED = 1000;
 const SHARE = 0.3;
 const SLOW_MS = 100;
 const SLOW_FOR_MS = 3000;
+const NOTHING_FOR_MS = 5000;
 const CLI_MS = 120_000;
 
 export const FAULTS: readonly Fault[] = [
+  // What the machine itself does to the figures: bars are missed by it alone where others work on it.
+  {
+    id: 'nothing',
+    name: 'nothing',
+    pause: 100,
+    make: ({ scale }, load) => load.runs(NOTHING_FOR_MS * scale),
+  },
   { id: 'slots', name: '1,000 slots moved, back and forth', pause: 100, make: moveSlots },
   { id: 'nodes', name: 'node added + rebalance, node removed', pause: 100, make: addAndRemove },
   { id: 'failover', name: 'planned failover', pause: 1000, make: failOver },
