@@ -1,7 +1,7 @@
 /**
  * `npm test [-- FILES]`: sees to the servers, then becomes node's own test runner over `test`.
  *
- * FILES are test files, folders or any part of a path (`npm test -- resp`). Two files run at a time: most of
+ * FILES are test files, folders or any part of a path (`npm test -- resp`). Three files run at a time: most of
  * them have a cluster of six servers and a proxy running. The servers are looked for here once, so that the
  * files, which are processes of their own, find them in place.
  */
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { dismiss } from './support/reaper.ts';
 import { availableServers } from './support/servers.ts';
 
-const CONCURRENCY = 2;
+const CONCURRENCY = 3;
 /** A test that hangs fails after this time. */
 const TIMEOUT_MS = 5 * 60_000;
 

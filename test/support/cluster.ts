@@ -232,9 +232,12 @@ export class Cluster {
     return node;
   }
 
-  /** Ends a node that the others have forgotten. */
+  /** Ends a node that the others have forgotten, when no proxy is connected to it any more. */
   async leave(port: number): Promise<void> {
     const gone = this.process(port);
+    await until(`the proxies to have left ${port}`, async () => {
+      return !String(await gone.ask('CLIENT', 'LIST')).includes('name=slotless');
+    });
     await gone.kill();
     this.nodes = this.nodes.filter((node) => node.port !== port);
     this.processes = this.processes.filter((one) => one !== gone);
