@@ -100,6 +100,10 @@ export class Asker implements Caller {
   callSettled(_call: Sending): void {}
   callHeld(_call: Sending): void {}
 
+  holdsMore(): boolean {
+    return false;
+  }
+
   writesBehind(): boolean {
     return false;
   }

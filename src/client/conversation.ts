@@ -257,6 +257,10 @@ export abstract class Conversation implements Downstream {
     this.order.held(call, change);
   }
 
+  holdsMore(call: Call): boolean {
+    return this.order.holdsMore(call);
+  }
+
   writesBehind(call: Call): boolean {
     return this.order.writesBehind(call);
   }

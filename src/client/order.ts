@@ -67,6 +67,11 @@ export class Order {
     if (tally !== undefined) tally.held += change;
   }
 
+  /** More than this call waits at its slot's gate. */
+  holdsMore(call: Call): boolean {
+    return (this.slots.get(call.slot)?.held ?? 0) > (call.atGate ? 1 : 0);
+  }
+
   settled(call: Call): void {
     this.inFlight--;
     if (call.loose) this.count(call, -1);

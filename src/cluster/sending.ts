@@ -27,6 +27,8 @@ export interface Caller {
   callSettled(call: Sending): void;
   /** The call has come to its slot's gate (1) or has left it (-1). */
   callHeld(call: Sending, change: 1 | -1): void;
+  /** More of the same caller waits at the gate of the call's slot. */
+  holdsMore(call: Sending): boolean;
   /** A write of the same caller to the same slot was made after this call and may have been executed. */
   writesBehind(call: Sending): boolean;
 }
@@ -173,8 +175,13 @@ export abstract class Sending implements Pending, Waiting {
 
   sendFromGate(): boolean {
     if (this.attempt === undefined) return this.trySend();
-    this.attempt = this.attempt.again();
     const { cluster } = this.caller;
+    // What its client has behind it here would overtake it: the owner serves them in their order.
+    if (this.caller.holdsMore(this)) {
+      this.attempt = undefined;
+      return this.trySend();
+    }
+    this.attempt = this.attempt.again();
     if (this.attempt.copy === undefined && cluster.turn.now - this.heldSince > cluster.options.holdFor) {
       this.end(notServed(`no replica of slot ${this.slot} may be read from (reads.from)`));
       return true;

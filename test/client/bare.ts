@@ -167,6 +167,10 @@ export class BareClient implements Downstream {
     this.order.settled(call);
   }
 
+  holdsMore(call: Call): boolean {
+    return this.order.holdsMore(call);
+  }
+
   writesBehind(call: Call): boolean {
     return this.order.writesBehind(call);
   }

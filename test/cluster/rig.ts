@@ -299,6 +299,10 @@ export class Sender implements Caller {
   callSettled(): void {
     this.settled++;
   }
+  holdsMore(): boolean {
+    return false;
+  }
+
   writesBehind(): boolean {
     return this.behind;
   }
