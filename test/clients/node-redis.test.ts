@@ -49,7 +49,16 @@ for (const RESP of [2, 3] as const) {
 
     function make() {
       const socket = { host: '127.0.0.1', port: proxy.port, reconnectStrategy: () => 20 } as const;
-      return createClient({ RESP, socket, name: 'the-name', clientInfoTag: 'a-tag', scripts });
+      // It waits for five seconds by default: a proxy may take longer to start on a busy machine.
+      const commandOptions = { timeout: 60_000 };
+      return createClient({
+        RESP,
+        socket,
+        commandOptions,
+        name: 'the-name',
+        clientInfoTag: 'a-tag',
+        scripts,
+      });
     }
 
     test('gives commands of every kind their replies', () =>
