@@ -106,7 +106,7 @@ export class Reading implements Reads {
   choose(slot: number, from: From, not?: Copy): Copy | undefined {
     const { cluster, writes } = this;
     const after = writes === undefined ? -1 : writes.after(slot);
-    return cluster.copies.choose({ slot, from, after, lane: this.lane }, cluster.turn.now, not);
+    return cluster.copies.choose(slot, from, after, this.lane, cluster.turn.now, not);
   }
 
   /** As the session's own, but that the links are told READONLY. */

@@ -93,15 +93,6 @@ export interface CopiesOfShard {
   readonly replicas: readonly Copy[];
 }
 
-/** What a choice depends on. */
-export interface Wish {
-  readonly slot: number;
-  readonly from: From;
-  /** What is read must be newer than this, in `turn.now`. */
-  readonly after: number;
-  readonly lane: Lane;
-}
-
 export class Copies {
   shards: readonly CopiesOfShard[] = [];
   /** When reads were last wished for, in `turn.now`: what nobody asks about needs no watching. */
@@ -145,35 +136,37 @@ export class Copies {
 
   /**
    * The node to ask, or undefined where none may be asked. The primary may always be asked.
+   * @param written what is read must be newer than this, in `turn.now`
+   * @param lane of links to replicas
    * @param not one that has just failed
    */
-  choose(wish: Wish, now: number, not?: Copy): Copy | undefined {
+  choose(slot: number, from: From, written: number, lane: Lane, now: number, not?: Copy): Copy | undefined {
     if (now - this.wishedAt > IDLE) this.onWish();
     this.wishedAt = now;
-    const shard = this.shards[this.slots[wish.slot]!];
+    const shard = this.shards[this.slots[slot]!];
     if (shard === undefined) return undefined;
     const { able } = this;
     able.length = 0;
-    const after = Math.max(wish.after, this.ownedSince[wish.slot]!);
+    const after = Math.max(written, this.ownedSince[slot]!);
     let near = false;
     let current = false;
     for (const copy of shard.replicas) {
-      if (copy === not || !this.isSound(copy, wish.lane, now)) continue;
+      if (copy === not || !this.isSound(copy, lane, now)) continue;
       current = true;
       if (copy.upTo <= after) continue;
       near ||= this.isNear(copy);
       able.push(copy);
     }
     const { primary } = shard;
-    const alsoPrimary = wish.from === FROM.any || wish.from === FROM.nearest;
-    if (alsoPrimary && primary !== not && this.isOpen(primary, wish.lane, now)) {
+    const alsoPrimary = from === FROM.any || from === FROM.nearest;
+    if (alsoPrimary && primary !== not && this.isOpen(primary, lane, now)) {
       near ||= this.isNear(primary);
       able.push(primary);
     }
     if (near) this.leaveFar();
-    if (able.length > 0) return wish.from === FROM.nearest ? nearest(able) : better(able);
+    if (able.length > 0) return from === FROM.nearest ? nearest(able) : better(able);
     // A replica is there, and has not yet what it must have: the primary has.
-    if (wish.from === FROM.replica && !current) return undefined;
+    if (from === FROM.replica && !current) return undefined;
     return primary === not ? undefined : primary;
   }
 

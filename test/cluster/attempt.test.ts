@@ -41,8 +41,7 @@ function readsOf(cluster: Cluster): Reads {
   const lane = cluster.enterLane(laneKey({ readOnly: true }));
   return {
     lane,
-    choose: (slot, from, not) =>
-      cluster.copies.choose({ slot, from, after: -1, lane }, cluster.turn.now, not),
+    choose: (slot, from, not) => cluster.copies.choose(slot, from, -1, lane, cluster.turn.now, not),
   };
 }
 

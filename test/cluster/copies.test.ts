@@ -42,8 +42,7 @@ function shard(count: number, more: Partial<CopiesOptions> = {}) {
     copy.seenAt = NOW;
   }
   for (const copy of [all.primary, ...all.replicas]) copy.latency = 100;
-  const choose = (from: From, after = -1, not?: Copy) =>
-    copies.choose({ slot: 1, from, after, lane: LANE }, NOW, not);
+  const choose = (from: From, after = -1, not?: Copy) => copies.choose(1, from, after, LANE, NOW, not);
   /** All that are chosen in many tries. */
   const chosen = (from: From, after = -1, not?: Copy) =>
     new Set(Array.from({ length: 200 }, () => choose(from, after, not)));
@@ -144,8 +143,7 @@ test('a slot that has changed hands is read from replicas that are known to have
   const [copy] = copies.shards[1]!.replicas;
   copy!.linked = true;
   copy!.upTo = NOW - 20;
-  const read = (slot: number, now: number) =>
-    copies.choose({ slot, from: FROM.preferReplica, after: -1, lane: LANE }, now)?.node;
+  const read = (slot: number, now: number) => copies.choose(slot, FROM.preferReplica, -1, LANE, now)?.node;
   const moved = slots.slice();
   moved[1] = 1;
   copies.adopt(moved, shards, NOW - 10);

@@ -60,8 +60,7 @@ async function stage(t: TestContext, more: Partial<OffsetsOptions> = {}) {
   const offsets = new Offsets(cluster.copies, lane, cluster.turn, options);
   t.after(() => offsets.close());
   const [copy] = cluster.copies.shards[0]!.replicas;
-  const reads = () =>
-    cluster.copies.choose({ slot: 1, from: FROM.any, after: -1, lane }, cluster.turn.tick());
+  const reads = () => cluster.copies.choose(1, FROM.any, -1, lane, cluster.turn.tick());
   return { cluster, said, copy: copy!, reads, asked: () => asked };
 }
 
