@@ -44,6 +44,8 @@ export class Attempt implements Pending {
   private readonly from: From;
   /** Whom it asks; undefined: nobody may be asked yet. */
   readonly copy: Copy | undefined;
+  /** As what it was chosen, whatever the node becomes meanwhile. */
+  readonly atReplica: boolean;
   private readonly call: Read;
   /** Its answer counts no more. */
   over = false;
@@ -57,11 +59,8 @@ export class Attempt implements Pending {
     this.reads = reads;
     this.from = from;
     this.copy = copy;
+    this.atReplica = copy !== undefined && !copy.isPrimary;
     this.call = call;
-  }
-
-  get atReplica(): boolean {
-    return this.copy !== undefined && !this.copy.isPrimary;
   }
 
   /** The next one, at another node; undefined where there is none. */

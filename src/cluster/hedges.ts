@@ -61,15 +61,18 @@ export class Hedges {
 
   /** Asks elsewhere what a silent node owes. */
   private leave(copy: Copy, link: Link): void {
-    copy.doubted = true;
     // A link that is not up has been waited for by those that were sent long ago alone.
     const micros = link.state === READY ? -1 : this.options.silence * 1000;
+    let reads = 0;
     link.eachPending((pending) => {
-      if (!(pending instanceof Attempt) || !pending.waits(micros, this.turn.micros)) return;
+      if (!(pending instanceof Attempt)) return;
+      reads++;
+      if (!pending.waits(micros, this.turn.micros)) return;
+      copy.doubted = true;
       if (pending.askBeside()) this.totals[TOTAL.readsElsewhere]! += 1;
     });
     // It is given up for now: what has nobody else to ask waits for whoever can answer.
-    if (copy.node.shut !== undefined && !copy.isPrimary) link.breakOff(copy.node.shut);
+    if (reads > 0 && copy.node.shut !== undefined && !copy.isPrimary) link.breakOff(copy.node.shut);
   }
 
   private hedge(link: Link, after: number): void {

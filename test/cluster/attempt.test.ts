@@ -203,3 +203,26 @@ test('a read that waits at the gate for a lost primary goes to a replica when on
   assert.equal(await call.answered, '$5\r\nvalue\r\n');
   assert.deepEqual([write.answers, write.atGate], [0, true]);
 });
+
+test('a read that was sent to the primary is astray when that is a replica, and follows what it is told', async (t) => {
+  const stage = await shard(t);
+  const gate = held();
+  stage.primary.script = forGet(() => gate.answer);
+  stage.copy.linked = false;
+  stage.fake.store.set('a', 'value');
+  const { call } = read(stage);
+  await until('the primary to have it', () => ports(stage.fake.received).length === 1);
+  assert.equal(call.isAstray, false);
+  const { cluster, primary, replica } = stage;
+  const info = ({ id, host, port }: FakeNode) => ({ id, host, port, hostname: '' });
+  cluster.adopt({
+    ...EMPTY,
+    slots: new Uint16Array(16384),
+    shards: [{ primary: info(replica), replicas: [info(primary)] }],
+  });
+  assert.equal(call.isAstray, true);
+  gate.release(`-MOVED ${SLOT} ${replica.host}:${replica.port}\r\n`);
+  assert.equal(await call.answered, '$5\r\nvalue\r\n');
+  assert.equal(cluster.counters.totals[TOTAL.redirectsMoved], 1);
+  assert.equal(cluster.counters.totals[TOTAL.readsConfirmed], 0);
+});
