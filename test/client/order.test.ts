@@ -63,6 +63,19 @@ test('when all that could be overtaken wait at the gate, a command goes there be
   assert.equal(client.order.mustWait(1, false), false);
 });
 
+test('a call knows whether more of its client waits at the gate of its slot', () => {
+  const client = new BareClient(new MapOnly());
+  const [read, write, other] = [client.request(GET, 1), client.request(SET, 1), client.request(SET, 2)];
+  for (const call of [read, write, other]) client.callLoose(call);
+  for (const call of [read, other]) call.atGate = true;
+  assert.equal(client.order.holdsMore(read), false);
+  write.atGate = true;
+  assert.equal(client.order.holdsMore(read), true);
+  assert.equal(client.order.holdsMore(other), false);
+  read.atGate = false;
+  assert.equal(client.order.holdsMore(read), true);
+});
+
 test('when the map sends a slot elsewhere, what was sent by the old one holds back the new', () => {
   const map = new MapOnly();
   const client = new BareClient(map);
