@@ -316,7 +316,7 @@ def notifications():
         r.set(key, "v")
     assert r.delete(*keys[:25]) == 25
     for key in keys[25:]:
-        assert r.pexpire(key, 1) == 1
+        assert r.pexpire(key, 50) == 1
     heard = {}
     for kind, pattern, channel, event in gather(spaces, 50 + 25 + 25 * 2):
         assert (kind, pattern) == ("pmessage", "__keyspace@0__:key:*")
