@@ -156,10 +156,7 @@ export class Upload implements Pending {
     client.answerPiece(place, command, since, bytes, from, to, last);
     if (!last) return;
     this.giveBack();
-    this.phase = 'done';
-    client.reading?.wroteAnywhere();
-    this.passage.uploaded();
-    client.wake();
+    this.end();
   }
 
   lost(_sent: boolean, begun: boolean, reason: string): void {
@@ -293,10 +290,16 @@ export class Upload implements Pending {
 
   private done(reply: Buffer): void {
     const { client, command, place, since } = this;
-    this.phase = 'done';
-    this.passage.uploaded();
-    client.wake();
+    this.end();
     client.answer(place, command, since, reply, 0, reply.length);
+  }
+
+  /** It is answered. */
+  private end(): void {
+    this.phase = 'done';
+    this.client.reading?.wroteAnywhere();
+    this.passage.uploaded();
+    this.client.wake();
   }
 }
 

@@ -7,7 +7,7 @@ import { type Cluster, type Node, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
-import { Mover } from './moves.ts';
+import { Mover, tagOf } from './moves.ts';
 import { calls, hold, replicasOf, resume, sum } from './replicas.ts';
 
 const KEY = 'hello';
@@ -92,6 +92,23 @@ for (const server of await availableServers()) {
       await fromReplicas(client, 'GET', KEY);
       assert.equal(await client.ask('GET', KEY), 'new');
       for (const each of [client, pipelining]) each.destroy();
+    });
+
+    test('a client reads what it has sent in a huge argument, while the replicas do not have it', async () => {
+      const client = await proxy.connect();
+      // A slot that the client writes to in no other way.
+      const key = `{${tagOf(SLOT + 1)}}huge`;
+      await client.ask('SET', key, 'old');
+      await fromReplicas(client, 'STRLEN', key);
+      await hold(cluster, replicas);
+      try {
+        assert.equal(await client.ask('SET', key, 'x'.repeat(2_000_000)), 'OK');
+        for (let i = 0; i < 20; i++) assert.equal(await client.ask('STRLEN', key), 2_000_000);
+      } finally {
+        await resume(cluster, replicas);
+      }
+      await fromReplicas(client, 'STRLEN', key);
+      client.destroy();
     });
 
     test('without ownWrites it may read what was there before', async () => {
