@@ -177,6 +177,11 @@ export class Copies {
     return false;
   }
 
+  /** How many nodes there are. */
+  get count(): number {
+    return this.nodes.size;
+  }
+
   /** Calls back with each node, once. */
   each(callback: (copy: Copy) => void): void {
     for (const copy of this.nodes.values()) callback(copy);

@@ -10,7 +10,7 @@
 // (`master_replid`): a failover or a new synchronisation begins another.
 
 import { command } from '../resp/write.ts';
-import type { Copies, CopiesOfShard, Copy } from './copies.ts';
+import type { Copies, Copy } from './copies.ts';
 import type { Lane } from './lanes.ts';
 import type { Pending } from './link.ts';
 import type { Node } from './node.ts';
@@ -25,6 +25,12 @@ export interface OffsetsOptions {
   readonly fine: boolean;
   /** Zones by `host:port` or by host. */
   readonly zones: Readonly<Record<string, string>>;
+}
+
+/** How far a replica said that it is, and in which stream. */
+interface Place {
+  readonly id: string;
+  readonly offset: number;
 }
 
 /** What a primary said: the stream's end when it was asked. */
@@ -78,6 +84,7 @@ export class Offsets {
   private readonly turn: Turn;
   private readonly options: OffsetsOptions;
   private readonly streams = new Map<Node, Stream>();
+  private readonly places = new WeakMap<Copy, Place>();
   /** Since when each node owes an answer, in `turn.now`. */
   private readonly owing = new Map<Copy, number>();
   private timer: NodeJS.Timeout | undefined;
@@ -112,24 +119,22 @@ export class Offsets {
       this.timer = undefined;
     }
     for (const [copy, since] of this.owing) if (now - since > this.options.silence) copy.doubted = true;
-    let nodes = 0;
-    for (const { replicas } of this.copies.shards) nodes += replicas.length + 1;
-    if (now - this.askedAt >= Math.max(this.options.every, (nodes * 1000) / MOST) - TICK / 2) this.ask(now);
+    const pause = Math.max(this.options.every, (this.copies.count * 1000) / MOST);
+    if (now - this.askedAt >= pause - TICK / 2) this.ask(now);
     this.onTick(now);
   }
 
   private ask(now: number): void {
     this.askedAt = now;
-    for (const shard of this.copies.shards) {
-      if (shard.replicas.length === 0) continue;
-      this.askOne(shard.primary, shard, now);
-      for (const copy of shard.replicas) this.askOne(copy, shard, now);
+    for (const { primary, replicas } of this.copies.shards) {
+      if (replicas.length === 0) continue;
+      for (const copy of [primary, ...replicas]) this.askOne(copy, now);
     }
     const current = new Set(this.copies.shards.map(({ primary }) => primary.node));
     for (const node of this.streams.keys()) if (!current.has(node)) this.streams.delete(node);
   }
 
-  private askOne(copy: Copy, shard: CopiesOfShard, now: number): void {
+  private askOne(copy: Copy, now: number): void {
     if (this.owing.has(copy)) return;
     this.owing.set(copy, now);
     const link = copy.node.link(this.lane);
@@ -139,35 +144,35 @@ export class Offsets {
       copy.doubted = text === undefined;
       if (text === undefined) return copy.forget();
       copy.canTake(elapsed(micros, this.turn.micros));
-      if (copy.isPrimary) this.primarySaid(shard, text, now);
+      if (copy.isPrimary) this.primarySaid(copy.node, text, now);
       else this.replicaSaid(copy, text, now);
     };
     link.send(new Report(heard), REPLICATION, 0, REPLICATION.length).release();
     if (copy.zone === '') this.askZone(copy);
   }
 
-  private primarySaid({ primary, replicas }: CopiesOfShard, text: string, now: number): void {
+  private primarySaid(node: Node, text: string, now: number): void {
     if (field(text, 'role') !== 'master') return;
-    const stream = this.streams.get(primary.node) ?? new Stream();
-    this.streams.set(primary.node, stream);
+    const stream = this.streams.get(node) ?? new Stream();
+    this.streams.set(node, stream);
     stream.add(field(text, 'master_replid'), { at: now, offset: Number(field(text, 'master_repl_offset')) });
-    for (const copy of replicas) if (copy.linked && copy.of === primary.node) this.compare(copy, stream);
+    this.copies.each((copy) => {
+      if (copy.linked && copy.of === node) this.compare(copy, stream);
+    });
   }
-
-  private readonly offsets = new WeakMap<Copy, { readonly id: string; readonly offset: number }>();
 
   private replicaSaid(copy: Copy, text: string, now: number): void {
     copy.linked = field(text, 'role') === 'slave' && field(text, 'master_link_status') === 'up';
     if (!copy.linked) return copy.forget();
     copy.seenAt = now;
     const offset = Number(field(text, 'slave_repl_offset'));
-    this.offsets.set(copy, { id: field(text, 'master_replid'), offset });
+    this.places.set(copy, { id: field(text, 'master_replid'), offset });
     const stream = this.streams.get(copy.of);
     if (stream !== undefined) this.compare(copy, stream);
   }
 
   private compare(copy: Copy, stream: Stream): void {
-    const place = this.offsets.get(copy);
+    const place = this.places.get(copy);
     if (place === undefined || place.id !== stream.id) return;
     copy.behind = Math.max(0, stream.end - place.offset);
     copy.upTo = Math.max(copy.upTo, stream.upTo(place.offset));
