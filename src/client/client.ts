@@ -6,8 +6,7 @@
 // A client holds no buffer while it is idle: ten thousand of them cost a few kilobytes each.
 
 import type { Socket } from 'node:net';
-import { Attempt } from '../cluster/attempt.ts';
-import { type Copy, FROM, type From } from '../cluster/copies.ts';
+import type { Choice } from '../cluster/attempt.ts';
 import type { Node } from '../cluster/node.ts';
 import type { Flushable } from '../cluster/turn.ts';
 import { type Command, FLAG, ROUTE, SCRIPT } from '../command/command.ts';
@@ -20,7 +19,6 @@ import { Checkpoint } from './checkpoint.ts';
 import type { Blocked, Connection, Context } from './context.ts';
 import { Conversation, OUTPUT_PAUSE } from './conversation.ts';
 import { Reader, type Sink } from './reader.ts';
-import type { Reading } from './reading.ts';
 import { onlyReads, Request } from './request.ts';
 import { laneOf, Session } from './session.ts';
 import type { Transaction } from './transaction.ts';
@@ -164,49 +162,18 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
     return this.routes.elsewhere(this, command, f, where);
   }
 
-  /** Sends a command whole to the owner of a slot. */
+  /** Sends a command whole to the owner of a slot, or to another node that may answer it. */
   toSlot(command: Command, f: Frame, slot: number, loose: boolean): boolean {
-    if (this.reading !== undefined && onlyReads(command)) {
-      const from = this.reading.from(command, loose);
-      if (from !== FROM.primary) return this.toCopy(this.reading, command, f, slot, loose, from);
-    }
     if (this.order.mustWait(slot, onlyReads(command))) return false;
-    if (!this.roomFor(slot)) return false;
-    const request = new Request(this, command, slot, loose);
-    this.replies.push(request);
-    request.start(f.bytes as Buffer, f.from, f.to);
-    return true;
+    const choice = this.reading?.choice(command, slot, loose);
+    if (choice?.aside !== true && !this.roomFor(slot)) return false;
+    return this.give(command, f, slot, loose, choice);
   }
 
-  /** Sends a read to one of the nodes that may answer it. */
-  private toCopy(
-    reading: Reading,
-    command: Command,
-    f: Frame,
-    slot: number,
-    several: boolean,
-    from: From,
-  ): boolean {
-    if (this.order.mustWait(slot, true)) return false;
-    const copy = reading.choose(slot, from);
-    if (copy?.isPrimary && !this.roomFor(slot)) return false;
-    return this.sendToCopy(reading, command, f, slot, several, from, copy);
-  }
-
-  /** Sends a read that nothing holds back to a node; to none yet, where none may be asked. */
-  sendToCopy(
-    reading: Reading,
-    command: Command,
-    f: Frame,
-    slot: number,
-    several: boolean,
-    from: From,
-    copy: Copy | undefined,
-  ): true {
-    // A write behind it could reach a replica before it does.
-    const request = new Request(this, command, slot, several || !copy?.isPrimary);
+  /** Sends a command that nothing holds back. */
+  give(command: Command, f: Frame, slot: number, loose: boolean, choice: Choice | undefined): true {
+    const request = new Request(this, command, slot, loose, onlyReads(command), choice);
     this.replies.push(request);
-    request.attempt = new Attempt(reading, from, copy, request);
     request.start(f.bytes as Buffer, f.from, f.to);
     return true;
   }

@@ -3,8 +3,6 @@
 // All parts are sent at once, on the links that the client's other commands take, so that what was sent
 // before them comes before them at every node.
 
-import { Attempt } from '../cluster/attempt.ts';
-import { FROM } from '../cluster/copies.ts';
 import type { Node } from '../cluster/node.ts';
 import { FIXED } from '../cluster/sending.ts';
 import { type Command, RESPONSE, ROUTE } from '../command/command.ts';
@@ -18,7 +16,6 @@ import { askAside } from './asker.ts';
 import type { Client } from './client.ts';
 import { Gathered } from './gathered.ts';
 import { EVERY_SLOT } from './order.ts';
-import type { Reading } from './reading.ts';
 import { onlyReads, Question } from './request.ts';
 import { parseReply, savedArguments } from './saved.ts';
 
@@ -37,31 +34,14 @@ export function splitBySlot(client: Client, command: Command, f: Frame): boolean
     merge: (replies) => mergeSplit(plan, command, replies),
   });
   const several = alone ? undefined : severalKeys(plan);
-  const { reading } = client;
-  if (reads && reading !== undefined) addFromCopies(whole, reading, command, plan, several);
-  else
-    for (let p = 0; p < plan.count; p++) whole.add(plan.slot[p]!, several !== undefined && several[p]! > 1);
+  for (let p = 0; p < plan.count; p++) {
+    const loose = several !== undefined && several[p]! > 1;
+    whole.add(plan.slot[p]!, loose, client.reading?.choice(command, plan.slot[p]!, loose));
+  }
   client.replies.push(whole);
   const { bytes, from, to } = plan;
   for (let p = 0; p < plan.count; p++) whole.parts[p]!.start(bytes, from[p]!, to[p]!);
   return true;
-}
-
-/** Adds parts that replicas may answer. */
-function addFromCopies(
-  whole: Gathered,
-  reading: Reading,
-  command: Command,
-  { slot, count }: Plan,
-  several: Int32Array | undefined,
-): void {
-  for (let p = 0; p < count; p++) {
-    const loose = several !== undefined && several[p]! > 1;
-    const from = reading.from(command, loose);
-    const copy = from === FROM.primary ? undefined : reading.choose(slot[p]!, from);
-    const part = whole.add(slot[p]!, loose || (from !== FROM.primary && !copy?.isPrimary));
-    if (from !== FROM.primary) part.attempt = new Attempt(reading, from, copy, part);
-  }
 }
 
 /** Of each part: how many keys it has. */

@@ -8,6 +8,7 @@
 // (MGET with its keys in as many slots) they are written one behind the other, and nothing is merged at all.
 
 import type { Pieces } from '../cluster/apart.ts';
+import type { Choice } from '../cluster/attempt.ts';
 import { Call } from '../cluster/call.ts';
 import { adoptSlab, type Slab } from '../cluster/slab.ts';
 import type { Command } from '../command/command.ts';
@@ -53,11 +54,9 @@ export class Gathered extends Spoken {
   }
 
   /** Adds a part. All are added before the first is sent: an answer may come while the rest is being sent. */
-  add(slot: number, loose: boolean): Part {
-    const part = new Part(this.client, this, slot, onlyReads(this.command), loose);
-    this.parts.push(part);
+  add(slot: number, loose: boolean, choice?: Choice): void {
+    this.parts.push(new Part(this.client, this, slot, loose, choice));
     this.missing++;
-    return part;
   }
 
   /** A part has this many bytes more. */
@@ -102,8 +101,8 @@ export class Part extends Call {
   private readonly whole: Gathered;
   private pieces: Buffer[] | undefined = undefined;
 
-  constructor(client: Downstream, whole: Gathered, slot: number, reads: boolean, loose: boolean) {
-    super(client, slot, reads, loose);
+  constructor(client: Downstream, whole: Gathered, slot: number, loose: boolean, choice?: Choice) {
+    super(client, slot, onlyReads(whole.command), loose, choice);
     this.whole = whole;
   }
 

@@ -6,7 +6,7 @@
 // know that a slot is on the move (before Valkey 8) neither several keys at a time, nor what scripts and modules
 // read: whether a key was missing can't be told from the reply (see attempt.ts).
 
-import type { Reads } from '../cluster/attempt.ts';
+import { Choice, type Reads } from '../cluster/attempt.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { type Copy, FROM, type From } from '../cluster/copies.ts';
 import type { Lane } from '../cluster/lanes.ts';
@@ -27,9 +27,9 @@ export interface Policies {
   readonly readOnly: Policy;
 }
 
-type Choice = Config['reads']['from'];
+type Where = Config['reads']['from'];
 
-const CHOICES: Readonly<Record<Choice, From>> = {
+const FROM_WHERE: Readonly<Record<Where, From>> = {
   primary: FROM.primary,
   'prefer-replica': FROM.preferReplica,
   replica: FROM.replica,
@@ -43,10 +43,10 @@ export function policiesOf(
   table: CommandTable,
   replicasKnowMoves: boolean,
 ): Policies {
-  const policy = (otherwise: Choice) =>
+  const policy = (otherwise: Where) =>
     Uint8Array.from(table.commands, (command) => {
       if (!mayGoToReplica(command, replicasKnowMoves)) return FROM.primary;
-      return CHOICES[choiceOf(command, groups) ?? otherwise];
+      return FROM_WHERE[whereOf(command, groups) ?? otherwise];
     });
   const byDefault = policy(from);
   return {
@@ -56,7 +56,7 @@ export function policiesOf(
 }
 
 /** By its name, else by the first of its categories that is named. */
-function choiceOf({ name, categories }: Command, groups: Config['reads']['groups']): Choice | undefined {
+function whereOf({ name, categories }: Command, groups: Config['reads']['groups']): Where | undefined {
   const named = [name, ...categories].find((group) => Object.hasOwn(groups, group));
   return named === undefined ? undefined : groups[named];
 }
@@ -95,12 +95,14 @@ export class Reading implements Reads {
     this.wroteAnywhere();
   }
 
-  /** Where this call reads from. `several`: it has several keys. */
-  from(command: Command, several: boolean): From {
+  /** Whom this call is to ask; undefined: it is the primary's affair. `several`: it has several keys. */
+  choice(command: Command, slot: number, several: boolean): Choice | undefined {
     const { session, cluster } = this;
-    if (session.watch !== undefined || session.tracking !== undefined) return FROM.primary;
-    if (several && !cluster.options.replicasKnowMoves) return FROM.primary;
-    return this.policy[command.id] as From;
+    const from = this.policy[command.id] as From;
+    if (from === FROM.primary || session.watch !== undefined || session.tracking !== undefined)
+      return undefined;
+    if (several && !cluster.options.replicasKnowMoves) return undefined;
+    return new Choice(this, from, this.choose(slot, from));
   }
 
   choose(slot: number, from: From, not?: Copy): Copy | undefined {

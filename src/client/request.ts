@@ -4,6 +4,7 @@
 //   Spoken     a place that the proxy itself answers, now or when it knows
 
 import type { Pieces } from '../cluster/apart.ts';
+import type { Choice } from '../cluster/attempt.ts';
 import { Call } from '../cluster/call.ts';
 import type { Node } from '../cluster/node.ts';
 import { type Caller, FIXED } from '../cluster/sending.ts';
@@ -68,8 +69,9 @@ export class Request extends Call implements Place {
     slot: number,
     loose: boolean,
     reads: boolean = onlyReads(command),
+    choice?: Choice,
   ) {
-    super(client, slot, reads, loose);
+    super(client, slot, reads, loose, choice);
     this.command = command;
   }
 

@@ -8,7 +8,6 @@
 // but nobody waits for them: what they miss is made good at the first call. SCRIPT FLUSH first empties what all
 // workers remember, so that nobody loads again what the nodes are about to forget.
 
-import { FROM } from '../cluster/copies.ts';
 import { equalsIgnoreCase, toInteger } from '../command/arguments.ts';
 import { type Command, SCRIPT } from '../command/command.ts';
 import { allSucceeded, isError, oneSucceeded } from '../command/merge.ts';
@@ -19,7 +18,7 @@ import { array, bulk, integer } from '../resp/write.ts';
 import { askOnce } from './asker.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
-import { onlyReads, Question, Request } from './request.ts';
+import { onlyReads, Question } from './request.ts';
 import { parseReply, SavedArguments } from './saved.ts';
 
 /** Where scripts without keys run. */
@@ -32,16 +31,16 @@ export function runScript(client: Client, command: Command, f: Frame, where: num
   const several = !keyless && severalKeys(command, f);
   if (client.mustWait(slot, onlyReads(command))) return false;
   const bytes = f.bytes as Buffer;
-  const { repertoire, cluster, lane, reading } = client;
-  const from = reading === undefined || keyless ? FROM.primary : reading.from(command, several);
-  const copy = from === FROM.primary ? undefined : reading!.choose(slot, from);
-  if (copy?.isPrimary === false) {
+  const { repertoire, cluster, lane } = client;
+  const choice = keyless ? undefined : client.reading?.choice(command, slot, several);
+  if (choice?.aside) {
     // A replica has its primary's functions; scripts are not replicated.
-    if (command.script === SCRIPT.sha) {
+    if (command.script === SCRIPT.sha && choice.copy !== undefined) {
       const sha = bytes.toString('latin1', f.starts[1], f.ends[1]);
-      void repertoire.prepare(SCRIPT.sha, sha, copy.node, copy.node.link(reading!.lane));
+      const { node } = choice.copy;
+      void repertoire.prepare(SCRIPT.sha, sha, node, node.link(choice.reads.lane));
     }
-    return client.sendToCopy(reading!, command, f, slot, several, from, copy);
+    return client.give(command, f, slot, several, choice);
   }
   if (!client.roomFor(slot)) return false;
   if (command.script === SCRIPT.source) {
@@ -56,10 +55,7 @@ export function runScript(client: Client, command: Command, f: Frame, where: num
       return false;
     }
   }
-  const request = new Request(client, command, slot, several);
-  client.replies.push(request);
-  request.start(bytes, f.from, f.to);
-  return true;
+  return client.give(command, f, slot, several, choice);
 }
 
 export const SCRIPT_COMMANDS: Readonly<Record<string, Handler>> = {

@@ -39,13 +39,46 @@ export interface Read extends Pending {
 
 const MINUS = 45;
 
-export class Attempt implements Pending {
+/** Whom a read is to ask. */
+export class Choice {
   readonly reads: Reads;
-  private readonly from: From;
-  /** Whom it asks; undefined: nobody may be asked yet. */
+  /** Undefined: nobody may be asked yet. */
   readonly copy: Copy | undefined;
   /** As what it was chosen, whatever the node becomes meanwhile. */
   readonly atReplica: boolean;
+  private readonly from: From;
+
+  constructor(reads: Reads, from: From, copy: Copy | undefined) {
+    this.reads = reads;
+    this.from = from;
+    this.copy = copy;
+    this.atReplica = copy !== undefined && !copy.isPrimary;
+  }
+
+  /** It is not the owner of the slot. */
+  get aside(): boolean {
+    return this.atReplica || this.copy === undefined;
+  }
+
+  /** Another node; undefined where there is none. */
+  elsewhere(slot: number): Choice | undefined {
+    const copy = this.reads.choose(slot, this.from, this.copy);
+    return copy === undefined ? undefined : new Choice(this.reads, this.from, copy);
+  }
+
+  /** Whom to ask now. */
+  again(slot: number): Choice {
+    return new Choice(this.reads, this.from, this.reads.choose(slot, this.from));
+  }
+
+  /** Whoever may be asked some day. */
+  later(): Choice {
+    return new Choice(this.reads, this.from, undefined);
+  }
+}
+
+export class Attempt implements Pending {
+  readonly choice: Choice;
   private readonly call: Read;
   /** Its answer counts no more. */
   over = false;
@@ -55,36 +88,16 @@ export class Attempt implements Pending {
   private begun = false;
   private sentAt = 0;
 
-  constructor(reads: Reads, from: From, copy: Copy | undefined, call: Read) {
-    this.reads = reads;
-    this.from = from;
-    this.copy = copy;
-    this.atReplica = copy !== undefined && !copy.isPrimary;
+  constructor(choice: Choice, call: Read) {
+    this.choice = choice;
     this.call = call;
-  }
-
-  /** The next one, at another node; undefined where there is none. */
-  elsewhere(): Attempt | undefined {
-    const { reads, from, call } = this;
-    const copy = reads.choose(call.slot, from, this.copy);
-    return copy === undefined ? undefined : new Attempt(reads, from, copy, call);
-  }
-
-  /** In place of a next one: whoever may be asked some day. */
-  nobody(): Attempt {
-    return new Attempt(this.reads, this.from, undefined, this.call);
-  }
-
-  /** The next one, wherever. */
-  again(): Attempt {
-    const { reads, from, call } = this;
-    return new Attempt(reads, from, reads.choose(call.slot, from), call);
   }
 
   /** Asks another node as well. False: there is none. */
   askBeside(): boolean {
-    const next = this.elsewhere();
-    if (next === undefined) return false;
+    const choice = this.choice.elsewhere(this.call.slot);
+    if (choice === undefined) return false;
+    const next = new Attempt(choice, this.call);
     this.rival = next;
     next.rival = this;
     this.call.askBeside(next);
@@ -93,7 +106,7 @@ export class Attempt implements Pending {
 
   /** It is about to be sent. */
   sent(): void {
-    this.copy!.inFlight++;
+    this.choice.copy!.inFlight++;
     this.sentAt = this.call.caller.cluster.turn.micros;
   }
 
@@ -106,7 +119,7 @@ export class Attempt implements Pending {
   reply(bytes: Buffer, from: number, to: number): void {
     this.arrived();
     if (this.over) return;
-    if (this.atReplica && (bytes[from] === MINUS || this.mustBeConfirmed(bytes, from, to)))
+    if (this.choice.atReplica && (bytes[from] === MINUS || this.mustBeConfirmed(bytes, from, to)))
       return this.askPrimary();
     this.win();
     this.call.reply(bytes, from, to);
@@ -122,14 +135,14 @@ export class Attempt implements Pending {
     if (last) this.arrived();
     if (this.begun) return this.call.piece(bytes, from, to, last);
     if (this.over) return;
-    if (this.atReplica && this.mustBeConfirmed(bytes, from, to)) return this.askPrimary();
+    if (this.choice.atReplica && this.mustBeConfirmed(bytes, from, to)) return this.askPrimary();
     this.begun = true;
     this.win();
     this.call.piece(bytes, from, to, last);
   }
 
   lost(sent: boolean, begun: boolean, reason: string): void {
-    this.copy!.inFlight--;
+    this.choice.copy!.inFlight--;
     if (this.begun) return this.call.lost(sent, begun, reason);
     if (this.over) return;
     this.over = true;
@@ -139,12 +152,12 @@ export class Attempt implements Pending {
   /** Its answer is the one that counts. */
   private win(): void {
     this.over = true;
-    if (this.atReplica) this.call.caller.cluster.counters.totals[TOTAL.readsAtReplicas]! += 1;
+    if (this.choice.atReplica) this.call.caller.cluster.counters.totals[TOTAL.readsAtReplicas]! += 1;
     if (this.rival !== undefined) this.rival.over = true;
   }
 
   private arrived(): void {
-    const copy = this.copy!;
+    const copy = this.choice.copy!;
     const { turn, copies } = this.call.caller.cluster;
     const micros = elapsed(this.sentAt, turn.micros);
     copy.inFlight--;

@@ -12,7 +12,7 @@
 import { asServerSaid, notServed, outcomeUnknown, readLost } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import { Apart, type Divided, type Pieces } from './apart.ts';
-import type { Attempt } from './attempt.ts';
+import { Attempt } from './attempt.ts';
 import { ASK, DOWN, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from './redirect.ts';
 import { FIXED, Sending } from './sending.ts';
 import { elapsed } from './turn.ts';
@@ -103,31 +103,31 @@ export abstract class Call extends Sending implements Divided {
     this.attempt = undefined;
     this.node = undefined;
     this.caller.cluster.counters.totals[TOTAL.readsConfirmed]! += 1;
-    if (!this.trySend()) this.hold();
+    this.sendAgain();
   }
 
   /** The link of an attempt was lost, and nobody else has been asked. */
-  lostAt(attempt: Attempt, sent: boolean, reason: string): void {
+  lostAt({ choice }: Attempt, sent: boolean, reason: string): void {
     // What was sent behind a read is behind it at the primary alone.
-    const tied = sent && !attempt.atReplica && this.caller.writesBehind(this);
+    const tied = sent && !choice.atReplica && this.caller.writesBehind(this);
     const next = tied
       ? undefined
-      : (attempt.elsewhere() ?? (attempt.atReplica ? attempt.nobody() : undefined));
+      : (choice.elsewhere(this.slot) ?? (choice.atReplica ? choice.later() : undefined));
     if (next === undefined) return this.lost(sent, false, reason);
-    this.attempt = next;
+    this.attempt = new Attempt(next, this);
     this.node = undefined;
     this.caller.callLoose(this);
     this.caller.cluster.counters.totals[TOTAL.readsElsewhere]! += 1;
-    if (!this.trySend()) this.hold();
+    this.sendAgain();
   }
 
   /** Asks another node as well: the first answer counts. */
   askBeside(next: Attempt): void {
     this.attempt = next;
-    this.node = next.copy!.node;
+    this.node = next.choice.copy!.node;
     this.caller.callLoose(this);
     const { bytes } = this.request!;
-    this.sendOn(this.linkTo(next.copy!.node), bytes, this.requestFrom, this.requestTo).release();
+    this.sendOn(this.linkTo(next.choice.copy!.node), bytes, this.requestFrom, this.requestTo).release();
   }
 
   goOn(): void {

@@ -8,11 +8,11 @@
 import { notHeld, notServed } from '../resp/errors.ts';
 import { TOTAL } from '../telemetry/counters.ts';
 import type { Apart } from './apart.ts';
-import type { Attempt } from './attempt.ts';
+import { Attempt, type Choice, type Read } from './attempt.ts';
 import type { Cluster } from './cluster.ts';
 import type { Waiting } from './gate.ts';
 import type { Lane } from './lanes.ts';
-import type { Link, Pending } from './link.ts';
+import type { Link } from './link.ts';
 import type { Node } from './node.ts';
 import { adoptSlab, type Slab } from './slab.ts';
 
@@ -54,7 +54,7 @@ interface Trouble {
   apart: Apart | undefined;
 }
 
-export abstract class Sending implements Pending, Waiting {
+export abstract class Sending implements Read, Waiting {
   readonly caller: Caller;
   readonly slot: number;
   /** Only reads, so it may be asked again when a connection was lost. */
@@ -74,13 +74,15 @@ export abstract class Sending implements Pending, Waiting {
   protected requestTo = 0;
   protected trouble: Trouble | undefined = undefined;
   /** Of a read that several nodes may answer: whom it asks. Undefined: it is the primary's affair. */
-  attempt: Attempt | undefined = undefined;
+  attempt: Attempt | undefined;
 
-  constructor(caller: Caller, slot: number, reads: boolean, loose: boolean) {
+  constructor(caller: Caller, slot: number, reads: boolean, loose: boolean, choice?: Choice) {
     this.caller = caller;
     this.slot = slot;
     this.reads = reads;
-    this.loose = loose;
+    // A write behind it could reach a replica before it does.
+    this.loose = loose || choice?.aside === true;
+    this.attempt = choice === undefined ? undefined : new Attempt(choice, this);
     this.since = caller.cluster.turn.micros;
     this.sequence = sequence = (sequence + 1) & SEQUENCE_MASK;
     caller.callStarted(this);
@@ -89,6 +91,9 @@ export abstract class Sending implements Pending, Waiting {
   abstract reply(bytes: Buffer, from: number, to: number): void;
   abstract piece(bytes: Buffer, from: number, to: number, last: boolean): void;
   abstract lost(sent: boolean, begun: boolean, reason: string): void;
+  abstract askPrimary(): void;
+  abstract askBeside(next: Attempt): void;
+  abstract lostAt(attempt: Attempt, sent: boolean, reason: string): void;
   /** Answers with an error that no node has just sent. */
   protected abstract end(error: Buffer): void;
 
@@ -99,15 +104,19 @@ export abstract class Sending implements Pending, Waiting {
 
   /** Where it belongs: the owner of its slot, as a rule. */
   get destination(): Node | undefined {
-    const { attempt } = this;
-    if (attempt !== undefined && (attempt.atReplica || attempt.copy === undefined)) return attempt.copy?.node;
+    const choice = this.attempt?.choice;
+    if (choice?.aside === true) return choice.copy?.node;
     return this.caller.cluster.ownerOf(this.slot);
   }
 
   /** It was sent to the owner of its slot, which the map does not name any more. */
   get isAstray(): boolean {
-    if (this.attempt?.atReplica === true) return false;
+    if (this.atReplica) return false;
     return this.node !== (this.destination ?? this.caller.cluster.primaryOf(this.slot));
+  }
+
+  private get atReplica(): boolean {
+    return this.attempt?.choice.atReplica === true;
   }
 
   /** Sends it where it belongs. */
@@ -134,13 +143,13 @@ export abstract class Sending implements Pending, Waiting {
   }
 
   protected linkTo(node: Node): Link {
-    const { attempt, caller } = this;
-    return node.link(attempt?.atReplica === true ? attempt.reads.lane : caller.lane);
+    const choice = this.attempt?.choice;
+    return node.link(choice?.atReplica === true ? choice.reads.lane : this.caller.lane);
   }
 
   /** Others wait for its slot's owner, and it would overtake them. */
   private get heldBack(): boolean {
-    return this.caller.cluster.gates.holdsBack(this) && this.attempt?.atReplica !== true;
+    return this.caller.cluster.gates.holdsBack(this) && !this.atReplica;
   }
 
   /** Sends it to one node, whatever slots that has. */
@@ -181,13 +190,14 @@ export abstract class Sending implements Pending, Waiting {
       this.attempt = undefined;
       return this.trySend();
     }
-    this.attempt = this.attempt.again();
-    if (this.attempt.copy === undefined && cluster.turn.now - this.heldSince > cluster.options.holdFor) {
+    const choice = this.attempt.choice.again(this.slot);
+    this.attempt = new Attempt(choice, this);
+    if (choice.copy === undefined && cluster.turn.now - this.heldSince > cluster.options.holdFor) {
       this.end(notServed(`no replica of slot ${this.slot} may be read from (reads.from)`));
       return true;
     }
     // A replica may answer, which says nothing of the slot's owner: others go on waiting for that.
-    if (this.attempt.atReplica) {
+    if (choice.atReplica) {
       cluster.gates.left(this);
       this.heldSince = 0;
       this.atGate = false;
@@ -198,7 +208,7 @@ export abstract class Sending implements Pending, Waiting {
   protected trySend(): boolean {
     const node = this.destination;
     if (node === undefined || this.heldBack) return false;
-    if (this.attempt?.atReplica !== true && !this.ready(node)) return false;
+    if (!this.atReplica && !this.ready(node)) return false;
     this.sendTo(node, false);
     return true;
   }
@@ -294,7 +304,7 @@ export abstract class Sending implements Pending, Waiting {
     this.node = undefined;
     this.caller.callLoose(this);
     // A read that waits for a replica: its slot's owner may be well.
-    if (this.attempt !== undefined && this.attempt.copy === undefined) gates.delay(this);
+    if (this.attempt !== undefined && this.attempt.choice.copy === undefined) gates.delay(this);
     else gates.hold(this);
   }
 }

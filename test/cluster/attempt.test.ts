@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { Attempt, type Reads } from '../../src/cluster/attempt.ts';
+import { Choice, type Reads } from '../../src/cluster/attempt.ts';
 import type { Cluster, ClusterOptions } from '../../src/cluster/cluster.ts';
 import { FROM, type From } from '../../src/cluster/copies.ts';
 import { EMPTY } from '../../src/cluster/topology.ts';
@@ -46,13 +46,10 @@ function readsOf(cluster: Cluster): Reads {
 }
 
 function read({ sender, reads }: { sender: Sender; reads: Reads }, from: From = FROM.preferReplica) {
-  const call = new Asked(sender, SLOT, true, true);
-  const copy = reads.choose(SLOT, from);
-  const attempt = new Attempt(reads, from, copy, call);
-  call.attempt = attempt;
+  const call = new Asked(sender, SLOT, true, false, new Choice(reads, from, reads.choose(SLOT, from)));
   const bytes = encode(['GET', 'a']);
   call.start(bytes, 0, bytes.length);
-  return { call, attempt };
+  return { call, attempt: call.attempt! };
 }
 
 function forGet(answer: Script): Script {

@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Choice } from '../../src/cluster/attempt.ts';
 import { Call } from '../../src/cluster/call.ts';
 import { Cluster, type ClusterOptions } from '../../src/cluster/cluster.ts';
 import type { Greeting } from '../../src/cluster/connection.ts';
@@ -316,8 +317,8 @@ export class Asked extends Call {
   pieces: Buffer[] = [];
   private resolve: (text: string) => void = () => {};
 
-  constructor(sender: Sender, slot: number, reads: boolean, loose = false) {
-    super(sender, slot, reads, loose);
+  constructor(sender: Sender, slot: number, reads: boolean, loose = false, choice?: Choice) {
+    super(sender, slot, reads, loose, choice);
     this.answered = new Promise((resolve) => {
       this.resolve = resolve;
     });
