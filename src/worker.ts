@@ -23,6 +23,7 @@ import { Tracking } from './client/tracking.ts';
 import { Cluster } from './cluster/cluster.ts';
 import { Hedges } from './cluster/hedges.ts';
 import { Offsets } from './cluster/offsets.ts';
+import { REFUSED_LOGIN } from './cluster/redirect.ts';
 import type { Topology } from './cluster/topology.ts';
 import { Turn } from './cluster/turn.ts';
 import { CommandTable } from './command/table.ts';
@@ -114,8 +115,7 @@ class Worker implements Peers {
       linkLost: (node, reason, failures) => {
         // One line per change of state: a node that stays away is mentioned once.
         if (failures === 1) log.warn({ node, reason }, 'a link was lost');
-        // A login that was refused says nothing of the node.
-        if (!/^(WRONGPASS|NOAUTH|NOPERM) /.test(reason)) this.pubsub.avoid(node);
+        if (!REFUSED_LOGIN.test(reason)) this.pubsub.avoid(node);
         this.post({ type: 'stale', why: `a link to ${node} was lost`, news: failures === 1 });
       },
       turned: (node, reason) => {

@@ -14,11 +14,21 @@
 // A link lost while the call is at the server: it goes on at the slot's owner. A lone server's client whose
 // connection breaks could not know either whether something was popped for it.
 
+import { delayAfter } from '../cluster/breaker.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Lane } from '../cluster/lanes.ts';
 import type { Link, Pending } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
-import { ASK, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from '../cluster/redirect.ts';
+import {
+  ASK,
+  MOVED,
+  NONE,
+  READONLY,
+  REFUSED_LOGIN,
+  redirectOf,
+  TRYAGAIN,
+  targetOf,
+} from '../cluster/redirect.ts';
 import { isNil, type Timeout, withTimeLeft } from '../command/blocking.ts';
 import * as errors from '../resp/errors.ts';
 import { command as encodeCommand, nilArray } from '../resp/write.ts';
@@ -102,7 +112,7 @@ export class Seat implements Waiting {
   /** Makes the call; the raw reply, or an error of the proxy's own. Once. */
   async run(): Promise<Buffer> {
     const { cluster } = this;
-    const { backoffMin, backoffMax, redirects, holdFor } = cluster.options;
+    const { redirects, holdFor } = cluster.options;
     let node = cluster.ownerOf(this.slot);
     let troubledSince = 0;
     let bounces = 0;
@@ -117,8 +127,7 @@ export class Seat implements Waiting {
         if (node === undefined) {
           troubledSince ||= now;
           if (now - troubledSince > holdFor) return last ?? errors.notServed(cluster.whyHeld(this.slot));
-          const longest = Math.min(backoffMax, backoffMin * 2 ** Math.min(bounces++, 10));
-          await this.pause(longest * (0.5 + Math.random() / 2));
+          await this.pause(delayAfter(Math.min(bounces++, 10), cluster.options));
           node = cluster.ownerOf(this.slot);
           this.asking = false;
           continue;
@@ -308,8 +317,6 @@ export class Seat implements Waiting {
 export function endedReply(how: HowToUnblock, resp: 2 | 3): Buffer {
   return how === 'ERROR' ? Buffer.from(UNBLOCKED) : nilArray(resp);
 }
-
-const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
 
 function kindOf(reply: Buffer): number {
   return DEMOTED.test(reply.toString('latin1', 0, 40)) ? READONLY : redirectOf(reply, 0, reply.length);

@@ -39,10 +39,17 @@ export class Backoff {
 
   /** How long to wait after one more failure, ms. After the first one hardly at all: it may have been a chance. */
   next(): number {
-    const { backoffMin, backoffMax } = this.options;
-    const delay = Math.min(backoffMax, backoffMin * 2 ** Math.min(this.failures++, 16));
-    return this.failures === 1 ? Math.random() * backoffMin : delay * (0.5 + Math.random() / 2);
+    const failures = this.failures++;
+    return failures === 0
+      ? Math.random() * this.options.backoffMin
+      : delayAfter(Math.min(failures, 16), this.options);
   }
+}
+
+/** How long to wait after so many failures, ms: twice as long each time, and spread by chance. */
+export function delayAfter(failures: number, { backoffMin, backoffMax }: BackoffOptions): number {
+  const longest = Math.min(backoffMax, backoffMin * 2 ** failures);
+  return longest * (0.5 + Math.random() / 2);
 }
 
 export class Breaker {

@@ -13,7 +13,17 @@ import { asServerSaid, notServed, outcomeUnknown, readLost } from '../resp/error
 import { TOTAL } from '../telemetry/counters.ts';
 import { Apart, type Divided, type Pieces } from './apart.ts';
 import { Attempt } from './attempt.ts';
-import { ASK, DOWN, MOVED, NONE, READONLY, redirectOf, TRYAGAIN, targetOf } from './redirect.ts';
+import {
+  ASK,
+  DOWN,
+  MOVED,
+  NONE,
+  READONLY,
+  REFUSED_LOGIN,
+  redirectOf,
+  TRYAGAIN,
+  targetOf,
+} from './redirect.ts';
 import { FIXED, Sending } from './sending.ts';
 import { elapsed } from './turn.ts';
 
@@ -21,7 +31,6 @@ import { elapsed } from './turn.ts';
 const IMMEDIATE = 3;
 
 const MINUS = 45;
-const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
 
 export abstract class Call extends Sending implements Divided {
   /** The whole reply, or an error of the proxy's own. The bytes are valid during the call only. */

@@ -108,8 +108,7 @@ export class Cluster implements LinkOwner {
 
   /** A node that owes a reply says nothing: does the cluster still count on it? Asked less often as time goes by. */
   private doubt(node: Node, now: number): void {
-    node.doubt(now);
-    const silent = node.silentFor(now);
+    const silent = node.doubt(now);
     if (silent <= this.options.silence) return;
     if (silent < PATIENCE || this.checks % 8 === 0)
       this.ask(`${node.address} has been silent for ${silent} ms`);

@@ -12,6 +12,7 @@
 
 import type { Socket } from 'node:net';
 import { command, PONG } from '../resp/write.ts';
+import { delayAfter } from './breaker.ts';
 import { Receiver } from './receiver.ts';
 import { connectTo } from './socket.ts';
 import type { Turn } from './turn.ts';
@@ -141,10 +142,9 @@ export class Feed {
   }
 
   private again(problem: string): void {
-    const { backoffMin, backoffMax } = this.options;
     this.problem = problem;
-    const wait = Math.min(backoffMax, backoffMin * 2 ** Math.min(this.failures++, 20));
-    if (!this.closed) this.timer = setTimeout(() => this.open(), wait * (0.5 + Math.random() / 2));
+    const wait = delayAfter(Math.min(this.failures++, 20), this.options);
+    if (!this.closed) this.timer = setTimeout(() => this.open(), wait);
     this.hearer.lost(problem);
   }
 

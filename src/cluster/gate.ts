@@ -84,12 +84,17 @@ export class Gates {
 
   /** Adds a command to those that wait for its slot, or turns it away when no more may wait. */
   hold(call: Waiting): void {
-    const { maxCommands, maxBytes } = this.limits;
+    const passed = this.passed;
     // The one that is being tried was let in before.
-    if (this.slots.get(call.slot)?.probe === call) this.admit(call);
-    else if (this.commands >= maxCommands) call.turnAway('node.maxPending', maxCommands);
-    else if (this.bytes >= maxBytes) call.turnAway('node.maxPendingBytes', maxBytes);
-    else this.admit(call);
+    if (passed === undefined || this.slots.get(call.slot)?.probe === call) this.admit(call);
+    else call.turnAway(...passed);
+  }
+
+  /** The setting by which no more may wait, and its value. */
+  private get passed(): [setting: string, value: number] | undefined {
+    const { maxCommands, maxBytes } = this.limits;
+    if (this.commands >= maxCommands) return ['node.maxPending', maxCommands];
+    return this.bytes >= maxBytes ? ['node.maxPendingBytes', maxBytes] : undefined;
   }
 
   private admit(call: Waiting): void {
@@ -111,8 +116,7 @@ export class Gates {
   /** Sends a command again at the next tick, past the gate. */
   delay(call: Waiting): void {
     this.stepAside(call);
-    const { maxCommands, maxBytes } = this.limits;
-    if (this.commands >= maxCommands || this.bytes >= maxBytes) return call.giveUp();
+    if (this.passed !== undefined) return call.giveUp();
     this.enter(call);
     this.delayed.push(call);
   }

@@ -35,6 +35,8 @@ export class Hedges {
   /** How long reads took, of late. */
   private readonly took = new Float64Array(BUCKETS);
   private fadedAt = 0;
+  /** Microseconds in which 99 of 100 are answered, as of a moment ago. */
+  private p99: number | undefined = undefined;
   private seen = 0;
   private credit = BURST;
 
@@ -89,11 +91,12 @@ export class Hedges {
   private threshold(hedgeAfter: number | 'p99'): number | undefined {
     if (hedgeAfter !== 'p99') return hedgeAfter * 1000;
     if (this.seen < ENOUGH) return undefined;
-    if (elapsed(this.fadedAt, this.turn.micros) > SECOND) {
+    if (this.p99 === undefined || elapsed(this.fadedAt, this.turn.micros) > SECOND) {
       this.fadedAt = this.turn.micros;
+      this.p99 = quantile([this.took], 0.99);
       for (let i = 0; i < BUCKETS; i++) this.took[i]! /= 2;
     }
-    return quantile([this.took], 0.99);
+    return this.p99;
   }
 
   private note(micros: number): void {

@@ -124,8 +124,11 @@ export class Node {
     return longest;
   }
 
-  /** Probes it when it owes a reply and says nothing; shuts it when it has said nothing, to nobody, for as long as it may. */
-  doubt(now: number): void {
+  /**
+   * Probes it when it owes a reply and says nothing; shuts it when it has said nothing, to nobody, for as long as it may.
+   * Returns for how long the most silent link has said nothing, ms.
+   */
+  doubt(now: number): number {
     const { silence } = this.options;
     const longest = this.silentFor(now);
     if (longest > silence / 2 && !this.probing && now - this.probedAt > silence / 2) void this.probe(now);
@@ -133,6 +136,7 @@ export class Node {
     if (silent <= silence) {
       if (this.breaker.silent) this.breaker.spoke();
     } else if (this.breaker.silent || (this.probing && this.probedAt < now)) this.breaker.doubt(silent);
+    return longest;
   }
 
   /** Asks it what has become of the links that are silent, and breaks off the dead ones. */

@@ -14,6 +14,9 @@ export const DOWN = 4;
 /** A write reached a replica: our map is older than a failover. */
 export const READONLY = 5;
 
+/** A login that a node refuses, or a right: an error's text. It says nothing of the node. */
+export const REFUSED_LOGIN = /^(WRONGPASS|NOAUTH|NOPERM) /;
+
 const LONGEST = 512;
 
 /**

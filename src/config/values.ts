@@ -229,7 +229,7 @@ function readLag(raw: string): Lag | undefined {
 }
 
 function readPairs(raw: Raw, anyCase: boolean): Record<string, string> | undefined {
-  const pairs = isPairs(raw) ? [...raw] : list(raw).map((pair) => pair.split('=').map((side) => side.trim()));
+  const pairs = pairsOf(raw);
   if (pairs.some((pair) => pair.length !== 2 || pair.includes(''))) return undefined;
   return Object.fromEntries(pairs.map(([name, value]) => [anyCase ? name!.toLowerCase() : name, value]));
 }
@@ -252,15 +252,19 @@ function readHostPort(raw: string): HostPort | undefined {
 }
 
 function readNat(raw: Raw): Record<string, HostPort> | undefined {
-  const pairs = isPairs(raw) ? [...raw] : list(raw).map((pair) => pair.split('=').map((side) => side.trim()));
   const map: Record<string, HostPort> = {};
-  for (const pair of pairs) {
+  for (const pair of pairsOf(raw)) {
     const from = readHostPort(pair[0] ?? '');
     const to = readHostPort(pair[1] ?? '');
     if (!from || !to || pair.length !== 2) return undefined;
     map[addressText(from)] = to;
   }
   return map;
+}
+
+/** `a=b,c=d`, or a map; a pair may have too few sides, or too many. */
+function pairsOf(raw: Raw): readonly (readonly string[])[] {
+  return isPairs(raw) ? [...raw] : list(raw).map((pair) => pair.split('=').map((side) => side.trim()));
 }
 
 function list(raw: string | readonly string[]): string[] {
