@@ -28,24 +28,22 @@ export const KEYLESS_SLOT = 0;
 export function runScript(client: Client, command: Command, f: Frame, where: number): boolean {
   const keyless = where === ANY;
   const slot = keyless ? KEYLESS_SLOT : where;
-  const several = !keyless && severalKeys(command, f);
   if (client.mustWait(slot, onlyReads(command))) return false;
+  const several = !keyless && severalKeys(command, f);
   const bytes = f.bytes as Buffer;
   const { repertoire, cluster, lane } = client;
   const choice = keyless ? undefined : client.reading?.choice(command, slot, several);
-  if (choice?.aside) {
+  if (choice?.aside !== true && !client.roomFor(slot)) return false;
+  if (command.script === SCRIPT.source) {
+    // With a wrong number of keys it is not evaluated, nor remembered.
+    if (!keyless || toInteger(f, 2) === 0) repertoire.learn(bytes, f.starts[1]!, f.ends[1]!);
+  } else if (choice?.aside) {
     // A replica has its primary's functions; scripts are not replicated.
     if (command.script === SCRIPT.sha && choice.copy !== undefined) {
       const sha = bytes.toString('latin1', f.starts[1], f.ends[1]);
       const { node } = choice.copy;
       void repertoire.prepare(SCRIPT.sha, sha, node, node.link(choice.reads.lane));
     }
-    return client.give(command, f, slot, several, choice);
-  }
-  if (!client.roomFor(slot)) return false;
-  if (command.script === SCRIPT.source) {
-    // With a wrong number of keys it is not evaluated, nor remembered.
-    if (!keyless || toInteger(f, 2) === 0) repertoire.learn(bytes, f.starts[1]!, f.ends[1]!);
   } else {
     const node = cluster.ownerOf(slot);
     const name = bytes.toString('latin1', f.starts[1], f.ends[1]);
