@@ -1,6 +1,7 @@
 /** Reads from replicas on real clusters: who is asked, that nobody reads what is too old, and what is done when a node fails. */
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import type { RawClient } from '../support/client.ts';
 import { type Cluster, type Node, startCluster } from '../support/cluster.ts';
@@ -371,6 +372,11 @@ for (const server of await availableServers()) {
         assert.equal(await client.ask('EVALSHA_RO', sha, '1', KEY), 'value');
         assert.equal(await client.ask('FCALL_RO', 'read', '1', KEY), 'value');
       }
+      // What was only ever run at a replica is known, as it is to one server.
+      const fresh = "return {redis.call('GET', KEYS[1])}";
+      assert.deepEqual(await client.ask('EVAL_RO', fresh, '1', KEY), ['value']);
+      const known = createHash('sha1').update(fresh).digest('hex');
+      for (let i = 0; i < 10; i++) assert.deepEqual(await client.ask('EVALSHA', known, '1', KEY), ['value']);
       assert.match(String(await client.ask('EVALSHA_RO', 'f'.repeat(40), '1', KEY)), /NOSCRIPT/);
       client.destroy();
     });
