@@ -81,8 +81,9 @@ export type Inquiry =
 
 /** The longest bulk that a server takes, and a channel with it. Who hears it has limits of its own. */
 const LONGEST_MESSAGE = 640 * 1024 * 1024;
-/** Pings that a node may leave unanswered within `pubsub.silence`. */
+/** Pings that a node may leave unanswered within `pubsub.silence`, at least, and the longest time between two, ms. */
 const PINGS = 3;
+const PING_EVERY = 1000;
 /** Indexes into the shared BigInt64Array. */
 const NEXT_ID = 0;
 export const CLIENTS = 1;
@@ -142,8 +143,9 @@ class Worker implements Peers {
     const clients = new Map<number, Connection>();
     const feed = feedOptions(config);
     const worker = config.workers > 1 ? start.index : -1;
+    const pings = Math.max(PINGS, Math.ceil(config.pubsub.silence / PING_EVERY));
     this.pubsub = new PubSub(cluster, new Roll({ worker, signal: (claims) => this.signal(claims) }), log, {
-      feed: { ...feed, pingEvery: Math.ceil(config.pubsub.silence / PINGS), pings: PINGS },
+      feed: { ...feed, pingEvery: Math.ceil(config.pubsub.silence / pings), pings },
       replicas: config.pubsub.from === 'any',
       disconnect: config.pubsub.onGap === 'disconnect',
       holdFor: config.failover.holdFor,

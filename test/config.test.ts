@@ -63,7 +63,7 @@ test('the defaults are those the design gives', () => {
       mode: 'cluster',
       from: 'primary',
       onGap: 'keep',
-      silence: 750,
+      silence: 5000,
       outputLimit: { hard: 33554432, soft: 8388608, softFor: 60000 },
     },
     scripts: { count: 10000, bytes: 67108864 },

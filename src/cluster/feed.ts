@@ -7,6 +7,9 @@
 // A node that says nothing may have nothing to say, so it is pinged; what it answers to that is swallowed here.
 // In RESP2: what is told there in arrays is told in RESP3 in pushes, which differ in their first byte alone.
 //
+// A node that is only busy (a slow script, KEYS, a huge message) is silent as well, and nothing is missed if it is waited
+// for. So the limit is long; a node that the cluster has replaced meanwhile is given up by who uses this: see `silent`.
+//
 // Silence is counted in ticks and not by the clock: when this process itself was held up, what the node has said
 // lies unread, and each tick lets the socket be read before the next.
 
@@ -78,6 +81,11 @@ export class Feed {
     this.hearer = hearer;
     this.receiver = new Receiver(this, turn, DEEPEST, options.frameBytes);
     this.open();
+  }
+
+  /** The node has let pings pass: it is busy, or not there any more. */
+  get silent(): boolean {
+    return this.unanswered > 1;
   }
 
   /** Sends words to the node. Only while it is ready. */

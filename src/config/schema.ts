@@ -198,7 +198,7 @@ export const SCHEMA = Type.Object({
       ['keep', 'disconnect'],
       'what becomes of subscribers whose node was lost: they miss messages, or are disconnected',
     ),
-    silence: ms(750, 50, minute, 'silence after which a node, pinged, is left for another'),
+    silence: ms(5 * second, 50, minute, 'silence after which a node, pinged, is left for another'),
     outputLimit: Type.Object(
       {
         hard: Type.Integer(OUTPUT),

@@ -179,6 +179,8 @@ export class PubSub implements UpstreamOwner {
     for (const upstream of this.upstreams.all()) {
       upstream.primary = this.isPrimary(upstream.address);
       if (nodes.has(upstream.address)) continue;
+      // Then what others have published meanwhile may be missing; one that answers is left without a gap.
+      if (upstream.silent) upstream.fail('silent, and the cluster has replaced it');
       for (const subscription of [...upstream.subscriptions]) this.leave(upstream, subscription);
     }
     for (const subscription of this.all()) {

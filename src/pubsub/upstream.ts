@@ -130,6 +130,16 @@ export class Upstream implements Hearer, Flushable {
     });
   }
 
+  /** The node has said nothing for a while. */
+  get silent(): boolean {
+    return this.feed.silent;
+  }
+
+  /** It is lost, whatever comes from it yet. */
+  fail(reason: string): void {
+    this.feed.fail(reason);
+  }
+
   close(): void {
     this.feed.close();
     this.forgetAsked();

@@ -138,6 +138,42 @@ describe('subscribers', () => {
     await mover.agreed();
   });
 
+  test('of a node that is busy for longer than two seconds stay there and miss nothing', async () => {
+    const proxy = await open();
+    const client = await subscribed(proxy);
+    const owner = await cluster.ownerOf(3);
+    const other = cluster.nodes.find(({ port }) => port !== owner.port)!;
+    const done = cluster.cli(owner.port, 'DEBUG', 'SLEEP', '2.5');
+    await cluster.cli(other.port, 'PUBLISH', CHANNEL, 'meanwhile');
+    assert.equal(await done, 'OK');
+    assert.equal(String((await client.read())[0]), message(CHANNEL, 'meanwhile'));
+    assert.deepEqual(await heardAt(cluster, CHANNEL), [owner.port]);
+    assert.ok(!proxy.log.some((line) => line.includes('a node of subscriptions was lost')));
+    client.destroy();
+  });
+
+  test('of a frozen primary are moved when the cluster has replaced it, however long pubsub.silence', async () => {
+    const proxy = await open({ 'pubsub.silence': '1m' });
+    const [client, publisher] = [await subscribed(proxy), await proxy.connect()];
+    const owner = await cluster.ownerOf(3);
+    await mover.heirOf(owner);
+    cluster.pause(owner.port);
+    try {
+      // Held back until there is an heir.
+      const set = publisher.ask('SET', CHANNEL, 'x');
+      await proxy.logged(/silent, and the cluster has replaced it/);
+      await proxy.logged(/subscriptions are heard again/);
+      assert.equal(await set, 'OK');
+      assert.equal(await publisher.ask('PUBLISH', CHANNEL, 'x'), 1);
+      assert.equal(String((await client.read())[0]), message(CHANNEL, 'x'));
+    } finally {
+      cluster.resume(owner.port);
+    }
+    client.destroy();
+    publisher.destroy();
+    await mover.agreed();
+  });
+
   test('are told why a node refuses a subscription, and what is allowed is served on', async () => {
     for (const { port } of cluster.nodes)
       await cluster.cli(port, 'ACL', 'SETUSER', 'sub', 'on', '>p', '+@all', '~*', 'resetchannels', '&news.*');
