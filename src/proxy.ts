@@ -11,6 +11,7 @@ import { unknownGroups } from './client/reading.ts';
 import { withControl } from './cluster/control.ts';
 import { Discovery, type HostPort } from './cluster/discovery.ts';
 import type { Topology } from './cluster/topology.ts';
+import { withOwn } from './command/own.ts';
 import { CommandTable } from './command/table.ts';
 import { addressText, type Config } from './config.ts';
 import { Crew } from './crew.ts';
@@ -180,7 +181,7 @@ export class Slotless {
           needsPassword,
         );
         return await withControl({ host, port, username, password, timeout }, async (control) => {
-          const commands = await control.ask('COMMAND');
+          const commands = withOwn((await control.ask('COMMAND')) as unknown[]);
           const info = String(await control.ask('INFO', 'server'));
           const hello = (await control.ask('HELLO', '2')) as unknown[];
           const field = (name: string) => new RegExp(`^${name}:(.*)\r?$`, 'm').exec(info)?.[1]?.trim();

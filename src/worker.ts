@@ -28,6 +28,9 @@ import type { Topology } from './cluster/topology.ts';
 import { Turn } from './cluster/turn.ts';
 import { CommandTable } from './command/table.ts';
 import type { Config } from './config.ts';
+import { Functions, type Libraries } from './functions/functions.ts';
+import type { Library } from './functions/library.ts';
+import { Pool } from './functions/pool.ts';
 import { createLog } from './log.ts';
 import { PubSub } from './pubsub/pubsub.ts';
 import { Roll } from './pubsub/roll.ts';
@@ -88,11 +91,12 @@ const PING_EVERY = 1000;
 const NEXT_ID = 0;
 export const CLIENTS = 1;
 
-class Worker implements Peers {
+class Worker implements Peers, Libraries {
   private readonly start: WorkerStart;
   private readonly port: MessagePort;
   private readonly context: Context;
   private readonly pubsub: PubSub;
+  private readonly functions: Functions;
   private readonly offsets: Offsets;
   private readonly servers: Server[] = [];
   private readonly answers = new Map<number, (value: unknown) => void>();
@@ -150,6 +154,12 @@ class Worker implements Peers {
       disconnect: config.pubsub.onGap === 'disconnect',
       holdFor: config.failover.holdFor,
     });
+    const settings = {
+      remoteTaskTimeout: config.functions.remoteTaskTimeout,
+      lockTimeout: config.functions.lockTimeout,
+    };
+    const runner = new Pool({ ...config.functions, lockTimeout: () => settings.lockTimeout });
+    this.functions = new Functions(runner, this, settings);
     this.context = {
       config,
       cluster,
@@ -173,6 +183,7 @@ class Worker implements Peers {
         signal: (signal) => this.signal(signal),
       }),
       pubsub: this.pubsub,
+      functions: this.functions,
       revoked: new Revoked(clients, {
         cluster,
         context: { config },
@@ -255,6 +266,20 @@ class Worker implements Peers {
 
   async forgetScripts(): Promise<void> {
     await this.inquire({ about: 'forget scripts' });
+  }
+
+  // ---- libraries of remote functions: the main thread keeps them
+
+  load(_library: Omit<Library, 'version' | 'origin'>, _replace: boolean): Promise<void> {
+    return Promise.reject(new Error('nobody keeps libraries'));
+  }
+
+  delete(_name: string): Promise<void> {
+    return Promise.reject(new Error('nobody keeps libraries'));
+  }
+
+  restore(): Promise<void> {
+    return Promise.resolve();
   }
 
   private inquire(what: Inquiry): Promise<unknown[]> {

@@ -66,6 +66,16 @@ test('the defaults are those the design gives', () => {
       silence: 5000,
       outputLimit: { hard: 33554432, soft: 8388608, softFor: 60000 },
     },
+    functions: {
+      dir: '',
+      threads: 8,
+      memory: 128 * 1024 * 1024,
+      maxCode: 1024 * 1024,
+      maxRunTime: 30000,
+      maxReplyBytes: 64 * 1024 * 1024,
+      remoteTaskTimeout: 500,
+      lockTimeout: 500,
+    },
     scripts: { count: 10000, bytes: 67108864 },
     node: { links: 1, maxPending: 100000, maxPendingBytes: 268435456, dedicated: 256, blocked: 1024 },
     link: {

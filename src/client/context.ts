@@ -6,6 +6,7 @@ import type { Node } from '../cluster/node.ts';
 import type { Turn } from '../cluster/turn.ts';
 import type { CommandTable } from '../command/table.ts';
 import type { Config } from '../config.ts';
+import type { Functions } from '../functions/functions.ts';
 import type { Log } from '../log.ts';
 import type { PubSub } from '../pubsub/pubsub.ts';
 import type { Counters } from '../telemetry/counters.ts';
@@ -136,6 +137,7 @@ export interface Context {
   readonly repertoire: Repertoire;
   readonly tracking: Tracking;
   readonly pubsub: PubSub;
+  readonly functions: Functions;
   readonly revoked: Revocation;
   readonly log: Log;
   /** As whom a client's commands run before it has logged in. */

@@ -61,6 +61,8 @@ export const FLAG = {
   movableKeys: 1 << 19,
   allowBusy: 1 << 20,
   touchesArbitraryKeys: 1 << 21,
+  /** No server's: the proxy's own (own.ts). */
+  own: 1 << 22,
 } as const;
 
 /** Whom to ask (command tips, "request_policy"). */

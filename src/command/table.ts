@@ -195,6 +195,7 @@ function pendingByFlags(fields: CommandFields): Override | undefined {
 }
 
 function routeByTips(fields: CommandFields): CommandFields['route'] {
+  if ((fields.flags & FLAG.own) !== 0) return ROUTE.door;
   const keyed = fields.keySpecs.length > 0 || fields.keysUnknown || fields.hand !== HAND.none;
   if (fields.request === REQUEST.multiShard) {
     return SPLIT.has(fields.name) && fields.keyLast === -1 ? ROUTE.split : ROUTE.oneSlot;

@@ -212,6 +212,34 @@ export const SCHEMA = Type.Object({
       },
     ),
   }),
+  functions: Type.Object({
+    dir: text(
+      '',
+      'folder of libraries of remote functions (*.js) that this proxy has besides those in the cluster',
+    ),
+    threads: count(8, 1, 256, 'threads per worker on which remote functions run'),
+    memory: bytes(128 * mb, mb, 2 * gb, 'memory of one library on one thread'),
+    maxCode: bytes(mb, kb, 16 * mb, 'length of one library'),
+    maxRunTime: ms(30 * second, 1, hour, 'how long one call of a function may take, however it waits'),
+    maxReplyBytes: bytes(
+      64 * mb,
+      kb,
+      gb,
+      'replies that one call of a function, or of RMR.FANOUT, may gather or give',
+    ),
+    remoteTaskTimeout: ms(
+      500,
+      1,
+      hour,
+      'how long runOnKey, runOnShards and RMR wait for a shard (redisgears_2.remote-task-default-timeout)',
+    ),
+    lockTimeout: ms(
+      500,
+      1,
+      hour,
+      'how long a function may go on without waiting for anything (redisgears_2.lock-redis-timeout)',
+    ),
+  }),
   scripts: Type.Object({
     count: count(10000, 1, 10000000, 'scripts whose text is kept, for each worker'),
     bytes: bytes(64 * mb, 64 * kb, 64 * gb, 'bytes of their texts'),

@@ -11,6 +11,8 @@ import { Revoked } from '../../src/client/revoked.ts';
 import { Tracking } from '../../src/client/tracking.ts';
 import type { ClusterOptions } from '../../src/cluster/cluster.ts';
 import { CommandTable } from '../../src/command/table.ts';
+import { Functions } from '../../src/functions/functions.ts';
+import { Pool } from '../../src/functions/pool.ts';
 import { createLog } from '../../src/log.ts';
 import { PubSub } from '../../src/pubsub/pubsub.ts';
 import { Roll } from '../../src/pubsub/roll.ts';
@@ -98,6 +100,11 @@ export async function room(
       disconnect: false,
       holdFor: config.failover.holdFor,
     }),
+    functions: new Functions(
+      new Pool({ ...config.functions, lockTimeout: () => config.functions.lockTimeout }),
+      { load: async () => {}, delete: async () => {}, restore: async () => {} },
+      { remoteTaskTimeout: config.functions.remoteTaskTimeout, lockTimeout: config.functions.lockTimeout },
+    ),
     revoked: new Revoked(accepted, {
       cluster: stage.cluster,
       context: { config },
