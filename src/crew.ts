@@ -12,9 +12,10 @@ import { rmSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { Door } from './client/listener.ts';
 import type { Topology } from './cluster/topology.ts';
+import type { Held, Keep } from './functions/holdings.ts';
 import type { Log } from './log.ts';
 import { Counters, GAUGES, TOTAL } from './telemetry/counters.ts';
-import { CLIENTS, type FromWorker, type ToWorker, type WorkerStart } from './worker.ts';
+import { CLIENTS, type FromWorker, type Inquiry, type ToWorker, type WorkerStart } from './worker.ts';
 
 /** Until the next worker is started in a dead one's place, ms: at first, and at most. */
 const FIRST_WAIT = 50;
@@ -28,6 +29,10 @@ export interface CrewOptions {
   /** Commands' names by id. */
   readonly names: readonly string[];
   readonly topology: () => Topology;
+  /** The libraries of remote functions. */
+  readonly held: () => Held;
+  /** A worker wants libraries to be changed. @throws (rejects) an Error with the text for the client */
+  readonly keep: (what: Keep) => Promise<void>;
   /** A worker wants a newer map. */
   readonly stale: (news: boolean) => void;
   readonly log: Log;
@@ -44,17 +49,22 @@ interface Member {
   deaths: number;
 }
 
-interface Inquiry {
+/** Something that workers have been asked. */
+interface Asked {
+  /** Who asks: a worker, or MAIN. */
   readonly from: number;
-  readonly id: number;
   readonly waiting: Set<number>;
   readonly values: unknown[];
+  readonly done: (values: unknown[]) => void;
 }
+
+/** The main thread, where it asks the workers. */
+const MAIN = -1;
 
 export class Crew {
   private readonly options: CrewOptions;
   private readonly members: Member[] = [];
-  private readonly inquiries = new Map<number, Inquiry>();
+  private readonly inquiries = new Map<number, Asked>();
   private inquiry = 0;
   private closing = false;
 
@@ -92,6 +102,11 @@ export class Crew {
     for (const { worker } of this.members) worker?.postMessage(message);
   }
 
+  /** Asks every worker; resolves with the answers of those that live. */
+  ask(what: Inquiry): Promise<unknown[]> {
+    return new Promise((resolve) => this.inquire(MAIN, what, resolve));
+  }
+
   /** Has all workers take leave of their clients, and ends them; within a time in ms. */
   async drain(within: number): Promise<void> {
     this.closing = true;
@@ -108,13 +123,14 @@ export class Crew {
 
   /** Resolves with the doors when the worker listens. `newcomer`: in the place of another. */
   private start(member: Member, newcomer: boolean): Promise<readonly Door[]> {
-    const { start, topology } = this.options;
+    const { start, topology, held } = this.options;
     const { index, counters, doors } = member;
     const workerData: WorkerStart = {
       ...start,
       index,
       counters: counters.buffer,
       topology: topology(),
+      held: held(),
       doors,
       newcomer,
     };
@@ -184,15 +200,17 @@ export class Crew {
 
   private receive(from: number, message: FromWorker): void {
     if (message.type === 'stale') return this.options.stale(message.news);
-    if (message.type === 'ask') {
-      const others = this.members.filter(({ index, worker }) => index !== from && worker !== undefined);
-      const id = this.inquiry++;
-      const waiting = new Set(others.map(({ index }) => index));
-      this.inquiries.set(id, { from, id: message.id, waiting, values: [] });
-      for (const { worker } of others)
-        worker!.postMessage({ type: 'ask', id, what: message.what } satisfies ToWorker);
-      this.finish(id);
-    } else if (message.type === 'answer') {
+    // Not the one that may have taken its place meanwhile.
+    const { worker } = this.members[from]!;
+    const answer = (id: number, value: unknown) =>
+      worker?.postMessage({ type: 'answer', id, value } satisfies ToWorker);
+    if (message.type === 'ask') this.inquire(from, message.what, (values) => answer(message.id, values));
+    else if (message.type === 'keep')
+      this.options.keep(message.what).then(
+        () => answer(message.id, undefined),
+        (error: Error) => answer(message.id, error.message),
+      );
+    else if (message.type === 'answer') {
       const inquiry = this.inquiries.get(message.id);
       if (!inquiry?.waiting.delete(from)) return;
       inquiry.values.push(message.value);
@@ -200,11 +218,19 @@ export class Crew {
     }
   }
 
+  private inquire(from: number, what: Inquiry, done: (values: unknown[]) => void): void {
+    const others = this.members.filter(({ index, worker }) => index !== from && worker !== undefined);
+    const id = this.inquiry++;
+    this.inquiries.set(id, { from, waiting: new Set(others.map(({ index }) => index)), values: [], done });
+    for (const { worker } of others) worker!.postMessage({ type: 'ask', id, what } satisfies ToWorker);
+    this.finish(id);
+  }
+
   private finish(id: number): void {
-    const { from, id: asked, waiting, values } = this.inquiries.get(id)!;
+    const { waiting, values, done } = this.inquiries.get(id)!;
     if (waiting.size > 0) return;
     this.inquiries.delete(id);
-    this.members[from]!.worker?.postMessage({ type: 'answer', id: asked, value: values } satisfies ToWorker);
+    done(values);
   }
 }
 

@@ -15,12 +15,15 @@ import { withOwn } from './command/own.ts';
 import { CommandTable } from './command/table.ts';
 import { addressText, type Config } from './config.ts';
 import { Crew } from './crew.ts';
+import { Holdings } from './functions/holdings.ts';
 import type { Log } from './log.ts';
 import { TOTAL } from './telemetry/counters.ts';
 import { type Metrics, openMetrics } from './telemetry/metrics.ts';
 
 /** Beyond the times of `drain`, for closing itself. */
 const CLOSING = 1000;
+/** Of the run id, enough to tell the proxies of a cluster apart. */
+const ID_DIGITS = 16;
 
 // What is done with a command is a chain of small functions, longer than what the engine inlines into one by
 // default (920 bytes of bytecode). With room for it a worker needs a tenth less CPU from pipeline 16 on.
@@ -31,6 +34,7 @@ export class Slotless {
   private readonly log: Log;
   private readonly discovery: Discovery;
   private crew: Crew | undefined;
+  private holdings: Holdings | undefined;
   private admin: Admin | undefined;
   private readonly metrics: Metrics;
   private opened = false;
@@ -93,6 +97,7 @@ export class Slotless {
     const { grace, timeout } = this.config.drain;
     this.log.info('draining');
     await this.crew?.drain(grace + timeout + CLOSING);
+    this.holdings?.close();
     this.discovery.close();
     await this.admin?.close();
     await this.metrics.close();
@@ -135,6 +140,7 @@ export class Slotless {
       'the map has changed',
     );
     this.crew?.tell({ type: 'topology', topology });
+    this.holdings?.follow(topology);
   }
 
   /** The cluster is there for the first time: learns what its servers are, and starts the workers. */
@@ -152,10 +158,21 @@ export class Slotless {
     const shared = new SharedArrayBuffer(16);
     new BigInt64Array(shared)[0] = 1n;
     if (this.config.workers > 1) await mustBeFree(this.config.listen);
+    const holdings = new Holdings(this.discovery.topology, {
+      config: this.config,
+      table,
+      id: server.runId.slice(0, ID_DIGITS),
+      log: this.log,
+      spread: async () => this.crew?.ask({ about: 'libraries', held: holdings.held() }),
+    });
+    this.holdings = holdings;
+    await holdings.open();
     this.crew = new Crew({
       start: { config: this.config, server, commands, shared },
       names,
       topology: () => this.discovery.topology,
+      held: () => holdings.held(),
+      keep: (what) => holdings.keep(what),
       stale: (news) => this.discovery.refresh(news),
       log: this.log,
     });

@@ -29,6 +29,7 @@ import { Turn } from './cluster/turn.ts';
 import { CommandTable } from './command/table.ts';
 import type { Config } from './config.ts';
 import { Functions, type Libraries } from './functions/functions.ts';
+import type { Held, Keep } from './functions/holdings.ts';
 import type { Library } from './functions/library.ts';
 import { Pool } from './functions/pool.ts';
 import { createLog } from './log.ts';
@@ -48,6 +49,7 @@ export interface WorkerStart {
   /** What all workers count together: the next client's id, and clients. */
   readonly shared: SharedArrayBuffer;
   readonly topology: Topology;
+  readonly held: Held;
   readonly doors: readonly Door[];
   /** It takes the place of one that has died: others have told each other what it has not heard. */
   readonly newcomer: boolean;
@@ -69,10 +71,13 @@ export type FromWorker =
   | { readonly type: 'stale'; readonly why: string; readonly news: boolean }
   | { readonly type: 'ask'; readonly id: number; readonly what: Inquiry }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  /** Answered with why it was not done, if it was not. */
+  | { readonly type: 'keep'; readonly id: number; readonly what: Keep }
   | { readonly type: 'drained' };
 
-/** What one worker asks of all others. */
+/** What one worker, or the main thread, asks of all others. */
 export type Inquiry =
+  | { readonly about: 'libraries'; readonly held: Held }
   | { readonly about: 'newcomer' }
   | { readonly about: 'clients' }
   | { readonly about: 'totals' }
@@ -160,6 +165,7 @@ class Worker implements Peers, Libraries {
     };
     const runner = new Pool({ ...config.functions, lockTimeout: () => settings.lockTimeout });
     this.functions = new Functions(runner, this, settings);
+    this.functions.adopt(start.held.libraries, start.held.carriers);
     this.context = {
       config,
       cluster,
@@ -270,23 +276,32 @@ class Worker implements Peers, Libraries {
 
   // ---- libraries of remote functions: the main thread keeps them
 
-  load(_library: Omit<Library, 'version' | 'origin'>, _replace: boolean): Promise<void> {
-    return Promise.reject(new Error('nobody keeps libraries'));
+  load(library: Omit<Library, 'version' | 'origin'>, replace: boolean): Promise<void> {
+    return this.keep({ about: 'load', library, replace });
   }
 
-  delete(_name: string): Promise<void> {
-    return Promise.reject(new Error('nobody keeps libraries'));
+  delete(name: string): Promise<void> {
+    return this.keep({ about: 'delete', name });
   }
 
   restore(): Promise<void> {
-    return Promise.resolve();
+    return this.keep({ about: 'restore' });
+  }
+
+  private async keep(what: Keep): Promise<void> {
+    const problem = await this.answered((id) => this.post({ type: 'keep', id, what }));
+    if (typeof problem === 'string') throw new Error(problem);
   }
 
   private inquire(what: Inquiry): Promise<unknown[]> {
+    return this.answered((id) => this.post({ type: 'ask', id, what })) as Promise<unknown[]>;
+  }
+
+  private answered(ask: (id: number) => void): Promise<unknown> {
     const id = this.asked++;
     return new Promise((resolve) => {
-      this.answers.set(id, (value) => resolve(value as unknown[]));
-      this.post({ type: 'ask', id, what });
+      this.answers.set(id, resolve);
+      ask(id);
     });
   }
 
@@ -321,6 +336,7 @@ class Worker implements Peers, Libraries {
   private reply(what: Inquiry): unknown {
     const { context } = this;
     if (what.about === 'unblock') return context.clients.get(what.id)?.blocked?.unblock(what.how) ?? false;
+    if (what.about === 'libraries') return this.functions.adopt(what.held.libraries, what.held.carriers);
     const clients = [...context.clients.values()];
     if (what.about === 'newcomer') return this.introduce();
     if (what.about === 'signal') return this.hear(what.signal);
@@ -351,6 +367,7 @@ class Worker implements Peers, Libraries {
       this.pubsub.close();
       this.context.revoked.close();
       this.offsets.close();
+      this.functions.runner.close();
       this.context.cluster.close();
       this.post({ type: 'drained' });
     });

@@ -21,6 +21,7 @@ import { SCRIPT_COMMANDS } from './scripts.ts';
 import { select } from './select.ts';
 import { SERVER_COMMANDS } from './server.ts';
 import { SUBSCRIBE_COMMANDS } from './subscribe.ts';
+import { TFUNCTION_COMMANDS } from './tfunction.ts';
 import { TRACKING_COMMANDS } from './tracked.ts';
 import { unblock } from './unblock.ts';
 import { CLUSTER_COMMANDS } from './view.ts';
@@ -71,6 +72,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...SERVER_COMMANDS,
   ...SCRIPT_COMMANDS,
   ...FUNCTION_COMMANDS,
+  ...TFUNCTION_COMMANDS,
 };
 
 /** READONLY and READWRITE: whether replicas may answer from now on. */

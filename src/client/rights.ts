@@ -8,10 +8,17 @@ import { parseReply, type SavedArguments } from './saved.ts';
  * The error for a user whom the servers' ACL rules deny a command; undefined when they allow it. They are asked
  * with the proxy's own rights; where they can't say, nobody may.
  */
-export async function denial(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
+export function denial(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
+  return denialOf(client, args.words());
+}
+
+/** The same of any command, given by its words. */
+export async function denialOf(
+  client: OnBehalf,
+  words: readonly (string | Buffer)[],
+): Promise<Buffer | undefined> {
   const { username, id } = client.session;
   const user = username === '' ? 'default' : Buffer.from(username, 'latin1');
-  const words = args.words();
   const slot = client.cluster.anySlot(id);
   const verdict = parseReply(
     await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'DRYRUN', user, ...words])),

@@ -30,7 +30,7 @@ export async function withControl<T>(
   }
 }
 
-/** How long a connection is kept for the next question, ms. */
+/** How long a connection is kept for the next question, ms, unless told otherwise. */
 const KEEP = 1500;
 
 interface Kept {
@@ -41,7 +41,13 @@ interface Kept {
 /** Connections to nodes that are asked again and again, all by the same user. */
 export class Controls {
   private readonly kept = new Map<string, Kept>();
+  private readonly keepFor: number;
   private closed = false;
+
+  /** @param keepFor ms */
+  constructor(keepFor = KEEP) {
+    this.keepFor = keepFor;
+  }
 
   /** As withControl, over a connection that was kept if there is one. `keep`: it is likely to be needed again soon. */
   async with<T>(options: ControlOptions, keep: boolean, work: (control: Control) => Promise<T>): Promise<T> {
@@ -77,7 +83,7 @@ export class Controls {
       this.kept.delete(key);
       control.close();
     };
-    this.kept.set(key, { control, timer: setTimeout(end, KEEP) });
+    this.kept.set(key, { control, timer: setTimeout(end, this.keepFor) });
   }
 }
 

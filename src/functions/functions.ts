@@ -23,6 +23,8 @@ export class Functions {
   readonly settings: Settings;
   private byName: ReadonlyMap<string, Library> = new Map();
   private commands: ReadonlyMap<string, { library: Library; command: RegisteredCommand }> = new Map();
+  /** How many libraries of theirs, with a function each, the servers have for the proxy's sake: nobody is told. */
+  carriers = 0;
 
   constructor(runner: Runner, libraries: Libraries, settings: Settings) {
     this.runner = runner;
@@ -31,7 +33,8 @@ export class Functions {
   }
 
   /** From now on there are these, and no others. */
-  adopt(libraries: readonly Library[]): void {
+  adopt(libraries: readonly Library[], carriers = 0): void {
+    this.carriers = carriers;
     const sorted = [...libraries].sort((a, b) => (a.name < b.name ? -1 : 1));
     this.byName = new Map(sorted.map((library) => [library.name, library]));
     this.commands = new Map(
