@@ -16,7 +16,9 @@ import type { Handler } from './handler.ts';
 import { reset } from './identity.ts';
 import { MINDED_COMMANDS } from './minded.ts';
 import { TRANSACTION_COMMANDS } from './multi.ts';
+import { PROXY_COMMANDS } from './nodes.ts';
 import { PUBSUB_COMMANDS } from './pubsub.ts';
+import { RMR_COMMANDS } from './rmr.ts';
 import { SCRIPT_COMMANDS } from './scripts.ts';
 import { select } from './select.ts';
 import { SERVER_COMMANDS } from './server.ts';
@@ -73,6 +75,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...SCRIPT_COMMANDS,
   ...FUNCTION_COMMANDS,
   ...TFUNCTION_COMMANDS,
+  ...RMR_COMMANDS,
+  ...PROXY_COMMANDS,
 };
 
 /** READONLY and READWRITE: whether replicas may answer from now on. */

@@ -17,7 +17,7 @@ import type { Client } from './client.ts';
 import { Gathered } from './gathered.ts';
 import { EVERY_SLOT } from './order.ts';
 import { onlyReads, Question } from './request.ts';
-import { parseReply, savedArguments } from './saved.ts';
+import { parseReply, type SavedArguments, savedArguments } from './saved.ts';
 
 /** MGET, MSET, DEL ... with keys in several slots. */
 export function splitBySlot(client: Client, command: Command, f: Frame): boolean {
@@ -104,15 +104,21 @@ function kill(client: Client, command: Command, f: Frame): boolean {
 export function askKeys(client: Client, command: Command, f: Frame): boolean {
   const args = savedArguments(f);
   return client.workOut(command, async () => {
-    const any = client.cluster.anySlot(client.session.id);
-    const words = args.words();
-    const found = parseReply(
-      await Question.ask(client, any, encodeCommand(['COMMAND', 'GETKEYS', ...words]), true),
-    );
-    if (!Array.isArray(found)) return Question.ask(client, any, args.request, false);
-    const slot = slotOfFound(found as Buffer[]);
-    return slot < 0 ? errors.crossSlot() : Question.ask(client, slot, args.request, false);
+    const slot = await askSlot(client, args);
+    return typeof slot === 'number' ? Question.ask(client, slot, args.request, false) : slot;
   });
+}
+
+/** The slot of a command's keys, as a server says; any where it has none. The error where they have several. */
+export async function askSlot(client: Client, args: SavedArguments): Promise<number | Buffer> {
+  const any = client.cluster.anySlot(client.session.id);
+  const words = args.words();
+  const found = parseReply(
+    await Question.ask(client, any, encodeCommand(['COMMAND', 'GETKEYS', ...words]), true),
+  );
+  if (!Array.isArray(found)) return any;
+  const slot = slotOfFound(found as Buffer[]);
+  return slot < 0 ? errors.crossSlot() : slot;
 }
 
 function slotOfFound(keys: Buffer[]): number {

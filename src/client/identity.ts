@@ -22,6 +22,7 @@ export function reset(client: Client): void {
   const { session, context } = client;
   session.name = '';
   session.readOnly = false;
+  session.defaultNode = undefined;
   client.readBy(context.policies.byDefault);
   session.endTransaction();
   session.noTouch = false;

@@ -9,6 +9,7 @@ import type { Client, Routes } from './client.ts';
 import { atTheDoor } from './door.ts';
 import { askKeys, fanOut, splitBySlot } from './fanout.ts';
 import { queue } from './multi.ts';
+import { toAny } from './nodes.ts';
 import { publish } from './publish.ts';
 import { runScript } from './scripts.ts';
 import { readStreams } from './streams.ts';
@@ -20,7 +21,7 @@ function elsewhere(client: Client, command: Command, f: Frame, where: number): b
     return runScript(client, command, f, where);
   switch (where) {
     case ANY:
-      return client.toSlot(command, f, client.cluster.anySlot(client.session.id), false);
+      return toAny(client, command, f);
     case SPLIT:
       return splitBySlot(client, command, f);
     case FAN_OUT:

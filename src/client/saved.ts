@@ -2,7 +2,8 @@
 
 import RedisParser from 'redis-parser';
 import type { Arguments } from '../command/arguments.ts';
-import type { Frame } from '../resp/request.ts';
+import { COMMAND, Frame, frame, type RequestLimits } from '../resp/request.ts';
+import { command } from '../resp/write.ts';
 
 export class SavedArguments implements Arguments {
   /** The whole command as RESP. */
@@ -40,6 +41,22 @@ export class SavedArguments implements Arguments {
 
 export function savedArguments(f: Frame): SavedArguments {
   return new SavedArguments(f);
+}
+
+const NO_LIMITS: RequestLimits = { arguments: 2 ** 30, bulk: 2 ** 30, inline: 2 ** 30 };
+
+/** A command that the proxy has made: its words, the name first. */
+export function argumentsOf(words: readonly Uint8Array[]): SavedArguments {
+  const bytes = command(words);
+  const f = new Frame();
+  f.reset(0);
+  if (frame(f, bytes, bytes.length, NO_LIMITS, true) !== COMMAND) throw new Error('a command has a name');
+  return new SavedArguments(f);
+}
+
+/** An error reply without its type byte and line break. */
+export function textOf(error: Buffer): string {
+  return error.toString('latin1', 1, error.length - 2);
 }
 
 /** A RESP2 reply as nested arrays of Buffers and numbers; an error reply as an Error. */

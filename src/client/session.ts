@@ -88,6 +88,8 @@ export class Session {
   /** What it is subscribed to, if it is. */
   subscribed: Subscribed | undefined = undefined;
   readOnly = false;
+  /** `host:port` of the node that answers what has no keys, if the client has chosen one. */
+  defaultNode: string | undefined = undefined;
   /** What is queued since MULTI. */
   transaction: Transaction | undefined = undefined;
   watch: Watched | undefined = undefined;

@@ -255,6 +255,11 @@ export function partFailed(part: string, text: string, prefix = 'ERR'): Buffer {
   return error(`${prefix} slotless: part ${part} failed: ${text}`);
 }
 
+/** A part of a command was not answered in time, ms. `changes`: it was sent, and may do what it does all the same. */
+export function late(timeout: number, changes: boolean): Buffer {
+  return error(`ERR Timeout: no reply within ${timeout} ms${changes ? '; its outcome is unknown' : ''}`);
+}
+
 function fixed(text: string): () => Buffer {
   const bytes = error(text);
   return () => bytes;
