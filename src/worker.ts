@@ -238,7 +238,14 @@ class Worker implements Peers, Libraries {
   private async introduce(): Promise<void> {
     const { attention, pubsub } = this.context;
     const pause = attention.pauseSignal;
-    const signals = [attention.monitorsSignal, pubsub.roll.own, ...(pause === undefined ? [] : [pause])];
+    const { remoteTaskTimeout, lockTimeout } = this.functions.settings;
+    const signals: Signal[] = [
+      attention.monitorsSignal,
+      pubsub.roll.own,
+      { about: 'setting', key: 'remoteTaskTimeout', value: remoteTaskTimeout },
+      { about: 'setting', key: 'lockTimeout', value: lockTimeout },
+      ...(pause === undefined ? [] : [pause]),
+    ];
     await Promise.all(signals.map((signal) => this.signal(signal)));
   }
 
@@ -351,6 +358,10 @@ class Worker implements Peers, Libraries {
 
   private hear(signal: Signal): unknown {
     const { attention, clients, tracking, pubsub } = this.context;
+    if (signal.about === 'setting') {
+      this.functions.settings[signal.key] = signal.value;
+      return undefined;
+    }
     if (signal.about === 'rights') return this.context.revoked.look();
     if (signal.about === 'subscriptions') return pubsub.roll.hear(signal);
     if (signal.about === 'client') return clients.has(signal.id);

@@ -51,6 +51,17 @@ export class Asker implements Caller {
     return Asker.as(client, { username, password, db }, work);
   }
 
+  /** One with the client's own rights that asks in RESP3: to be closed. `value` and what is made of it are for RESP2. */
+  static inResp3({
+    cluster,
+    session: { username, password, db },
+  }: Pick<OnBehalf, 'cluster' | 'session'>): Asker {
+    return new Asker(
+      cluster,
+      cluster.enterLane({ resp: 3, username, password, db, readOnly: false, copy: 0 }),
+    );
+  }
+
   /** Runs `work` with questions that have the proxy's rights: about the cluster, and not about the data. */
   static asProxy<T>(client: Room, work: (asker: Asker) => Promise<T>): Promise<T> {
     return Asker.as(client, { ...ownUser(client.context.config), db: 0 }, work);
@@ -67,6 +78,10 @@ export class Asker implements Caller {
     } finally {
       client.cluster.leaveLane(lane);
     }
+  }
+
+  close(): void {
+    this.cluster.leaveLane(this.lane);
   }
 
   /** The raw reply of the owner of a slot, or of a node; an error reply too. */

@@ -13,6 +13,7 @@
 import type { Arguments } from '../command/arguments.ts';
 import { type Command, FLAG } from '../command/command.ts';
 import { shownLine } from '../command/shown.ts';
+import type { Settings } from '../functions/job.ts';
 import type { Claims } from '../pubsub/roll.ts';
 import type { Session } from './session.ts';
 
@@ -43,6 +44,8 @@ export type Signal =
   | { readonly about: 'push'; readonly id: number; readonly message: string }
   /** What users may do has changed. */
   | { readonly about: 'rights' }
+  /** A setting of remote functions has changed. */
+  | { readonly about: 'setting'; readonly key: keyof Settings; readonly value: number }
   /** Too much waits for the monitors. */
   | { readonly about: 'cut' }
   | Claims;

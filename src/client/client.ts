@@ -28,6 +28,8 @@ import { UnreadLimit } from './unread.ts';
 export interface Routes {
   /** It goes to no one slot. False: not now. */
   elsewhere(client: Client, command: Command, f: Frame, where: number): boolean;
+  /** No server has it. */
+  unknown(client: Client, f: Frame): boolean;
   /** It stands between MULTI and EXEC. False: it is executed all the same. */
   queue(client: Client, transaction: Transaction, command: Command, f: Frame): boolean;
 }
@@ -39,7 +41,7 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
   /** The client has said all it will. */
   private said = false;
 
-  private readonly routes: Routes;
+  readonly routes: Routes;
   private readonly woken = () => this.wake();
   private readonly socket: Socket;
 
@@ -145,7 +147,7 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
     const { context, session } = this;
     if (this.congested || this.replies.count >= context.config.limits.clientPending) return false;
     const command = context.table.find(f);
-    if (command === undefined) return this.refuse(undefined, errors.unknownCommand(f));
+    if (command === undefined) return this.routes.unknown(this, f);
     if (command.subcommands !== undefined && f.argc > 1)
       return this.refuse(command, errors.unknownSubcommand(f));
     if (!command.takes(f.argc)) return this.refuse(command, errors.wrongArity(command.name));
@@ -330,11 +332,16 @@ export class Client extends Conversation implements Sink, Connection, Flushable,
     this.context.attention.leave(this);
     this.context.tracking.leave(this);
     this.unsubscribe();
-    this.context.dismiss();
-    this.context.counters.totals[TOTAL.clients]! -= 1;
+    this.discharge();
     // What is still under way needs the lane.
     if (this.order.inFlight === 0) this.leaveLane();
     this.socket.destroy();
+  }
+
+  /** It is none of the proxy's clients any more. */
+  protected discharge(): void {
+    this.context.dismiss();
+    this.context.counters.totals[TOTAL.clients]! -= 1;
   }
 
   protected leaveLane(): void {

@@ -12,6 +12,7 @@ import { authenticate, hello } from './auth.ts';
 import type { Client } from './client.ts';
 import { CLIENT_COMMANDS } from './clients.ts';
 import { FUNCTION_COMMANDS } from './functions.ts';
+import { GEARS_COMMANDS } from './gears.ts';
 import type { Handler } from './handler.ts';
 import { reset } from './identity.ts';
 import { MINDED_COMMANDS } from './minded.ts';
@@ -23,6 +24,7 @@ import { SCRIPT_COMMANDS } from './scripts.ts';
 import { select } from './select.ts';
 import { SERVER_COMMANDS } from './server.ts';
 import { SUBSCRIBE_COMMANDS } from './subscribe.ts';
+import { TFCALL_COMMANDS } from './tfcall.ts';
 import { TFUNCTION_COMMANDS } from './tfunction.ts';
 import { TRACKING_COMMANDS } from './tracked.ts';
 import { unblock } from './unblock.ts';
@@ -74,6 +76,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...SERVER_COMMANDS,
   ...SCRIPT_COMMANDS,
   ...FUNCTION_COMMANDS,
+  ...TFCALL_COMMANDS,
+  ...GEARS_COMMANDS,
   ...TFUNCTION_COMMANDS,
   ...RMR_COMMANDS,
   ...PROXY_COMMANDS,

@@ -117,6 +117,9 @@ export async function conclude(
   return new Conclusion(client, exec, transaction).run(watch);
 }
 
+/** Functions of the proxy are run behind what the nodes execute, each by itself. */
+const FUNCTIONS = new Set(['tfcall', 'tfcallasync']);
+
 /** Why a transaction can't be run, or undefined. */
 function refused(client: Client, { entries }: Transaction, watch: Watched | undefined): Buffer | undefined {
   const perSlot = client.context.config.transactions === 'per-slot' && watch === undefined;
@@ -125,6 +128,16 @@ function refused(client: Client, { entries }: Transaction, watch: Watched | unde
   if (!perSlot && (slots.size > 1 || entries.some(({ where }) => where === CUT || where === CROSSES)))
     return watch === undefined ? errors.crossSlotTransaction() : errors.crossSlotWatch();
   const inRun = ({ where }: Entry) => where >= ANYWHERE || where === CUT;
+  const isFunction = ({ command }: Entry) => FUNCTIONS.has(command.name);
+  const called = entries.find(isFunction);
+  if (called !== undefined && watch !== undefined)
+    return errors.unsupported(called.command.name, 'what it does cannot depend on watched keys');
+  const runsBefore = entries.find((entry, i) => isFunction(entry) && entries.findLastIndex(inRun) > i);
+  if (runsBefore !== undefined)
+    return errors.unsupported(
+      runsBefore.command.name,
+      'in a transaction it stands behind the commands of the servers',
+    );
   const first = entries.findIndex(inRun);
   const last = entries.findLastIndex(inRun);
   const between = entries.find(
@@ -161,7 +174,13 @@ class Conclusion {
     if (failure !== undefined) return failure;
     show(this.client, this.transaction);
     tally(this.client, entries);
-    for (const [i] of entries.entries()) this.results[i] ??= await this.alone(i);
+    const { session } = this.client;
+    session.executing = true;
+    try {
+      for (const [i] of entries.entries()) this.results[i] ??= await this.alone(i);
+    } finally {
+      session.executing = false;
+    }
     return entries.length === 0 ? EMPTY_ARRAY : array(this.results);
   }
 

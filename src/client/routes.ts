@@ -5,27 +5,30 @@ import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, PUBLISH, SPLIT } from
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { block } from './blocking.ts';
+import { catalog } from './catalog.ts';
 import type { Client, Routes } from './client.ts';
 import { atTheDoor } from './door.ts';
 import { askKeys, fanOut, splitBySlot } from './fanout.ts';
+import { configGet, configSet } from './gears.ts';
 import { queue } from './multi.ts';
 import { toAny } from './nodes.ts';
 import { publish } from './publish.ts';
 import { runScript } from './scripts.ts';
 import { readStreams } from './streams.ts';
+import { callRegistered } from './tfcall.ts';
 
-export const routes: Routes = { elsewhere, queue };
+export const routes: Routes = { elsewhere, unknown: callRegistered, queue };
 
 function elsewhere(client: Client, command: Command, f: Frame, where: number): boolean {
   if (command.script !== SCRIPT.none && (where >= 0 || where === ANY))
     return runScript(client, command, f, where);
   switch (where) {
     case ANY:
-      return toAny(client, command, f);
+      return catalog(client, command, f) ?? configGet(client, command, f) ?? toAny(client, command, f);
     case SPLIT:
       return splitBySlot(client, command, f);
     case FAN_OUT:
-      return fanOut(client, command, f);
+      return configSet(client, command, f) ?? fanOut(client, command, f);
     case DOOR:
       return atTheDoor(client, command, f);
     case ASK_KEYS:

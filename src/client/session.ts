@@ -93,6 +93,8 @@ export class Session {
   /** What is queued since MULTI. */
   transaction: Transaction | undefined = undefined;
   watch: Watched | undefined = undefined;
+  /** Commands of an EXEC are being executed. */
+  executing = false;
 
   constructor(id: number, socket: Socket, lane: Lane, authenticated: boolean, now: number) {
     this.id = id;

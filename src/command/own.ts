@@ -37,8 +37,8 @@ const ROWS: readonly Row[] = [
   plain('redisgears_2.refreshcluster', 1, ['readonly']),
   plain('rmr.fanout', -3, ['noscript', 'no_multi', 'may_replicate']),
   plain('rmr.map', -5, ['noscript', 'no_multi', 'may_replicate']),
-  ['tfcall', -3, ['noscript', 'movablekeys', 'own'], 0, 0, 0, [], [], KEYNUM, []],
-  ['tfcallasync', -3, ['noscript', 'movablekeys', 'own'], 0, 0, 0, [], [], KEYNUM, []],
+  ['tfcall', -3, ['noscript', 'write', 'movablekeys', 'own'], 0, 0, 0, [], [], KEYNUM, []],
+  ['tfcallasync', -3, ['noscript', 'write', 'movablekeys', 'own'], 0, 0, 0, [], [], KEYNUM, []],
   plain('tfunction', -2, ['noscript']),
 ];
 

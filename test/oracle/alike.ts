@@ -55,6 +55,13 @@ export const anyOrderInside = by(function inside(node: Node): Node {
   return { ...node, items: sorted(node.items.map(inside)) };
 });
 
+/** As `anyOrderInside`, without the elements that are named so, or whose first element is. */
+export function butForRows(names: readonly string[]): Alike {
+  const own = ({ text, items }: Node) => names.includes(items[0]?.text ?? text);
+  const without = (node: Node): Node => ({ ...node, items: node.items.filter((item) => !own(item)) });
+  return (lone, proxy) => anyOrderInside(lone, without(proxy));
+}
+
 /** An array of names and values, one after the other, in any order; or a map. */
 export const pairsInAnyOrder = by((node) => ({ ...node, items: sorted(inPairs(node)) }));
 
