@@ -3,9 +3,11 @@
 // Libraries are copied one by one by their code, FUNCTION LOAD without REPLACE: so nothing that is there is
 // overwritten, and each is there wholly or not at all. (FUNCTION RESTORE of a dump would fail as a whole over one
 // library that is there, or overwrite it.) All that is missing is copied at once. A library that is being deleted
-// looks like one that is missing: where the source has lost it meanwhile, the copy is taken away again. Cold.
+// looks like one that is missing: where the source has lost it meanwhile, the copy is taken away again. Those that
+// carry remote functions are not copied here: who keeps them sees to that, and knows which is the latest. Cold.
 
 import type { Node } from '../cluster/node.ts';
+import { isReserved } from '../functions/record.ts';
 import type { Asker } from './asker.ts';
 
 /** Library -> the names of its functions. */
@@ -28,7 +30,7 @@ async function copyFrom(asker: Asker, source: Node, target: Node, there: Librari
   const offered = await librariesOf(asker, source);
   const copied: string[] = [];
   for (const [library, names] of offered) {
-    if (there.has(library)) continue;
+    if (there.has(library) || isReserved(library)) continue;
     const [found] = (await asker.value(source, [
       'FUNCTION',
       'LIST',

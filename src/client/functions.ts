@@ -3,10 +3,15 @@
 // A change that some shards took and others did not is never hidden: the error names both. Where it can be taken
 // back (a LOAD without REPLACE has put what was not there) it is. What a lone server would say decides: one that
 // has joined since and lacks a library neither hides the library from the others' replies nor fails its DELETE.
+//
+// The libraries in which the proxies keep remote functions (functions/record.ts) are not there for clients: not to be
+// listed, loaded or deleted by their names, and they outlive FLUSH and RESTORE.
 
 import { equalsIgnoreCase } from '../command/arguments.ts';
 import { errorText, isError, prefixOf } from '../command/merge.ts';
-import { partFailed } from '../resp/errors.ts';
+import { isReserved, RESERVED } from '../functions/record.ts';
+import { asServerSaid, partFailed } from '../resp/errors.ts';
+import { type Decoded, decode, encodeValue, Pairs } from '../resp/value.ts';
 import { command } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
@@ -20,6 +25,7 @@ const NOT_THERE = /^-ERR Library not found/;
 export const FUNCTION_COMMANDS: Readonly<Record<string, Handler>> = {
   'function|load': asked(load),
   'function|delete': asked(async (client, args) => {
+    if (args.argc === 3 && isReserved(args.text(2))) return asServerSaid('ERR Library not found');
     const names = shardNames(client);
     const replies = await fromShards(client, args.request);
     // Where it is not there, it need not be deleted; but somewhere it must have been.
@@ -30,16 +36,38 @@ export const FUNCTION_COMMANDS: Readonly<Record<string, Handler>> = {
   'function|flush': asked(change),
   'function|restore': asked(change),
   // The longest: of a shard that has them all.
-  'function|list': asked(longest),
-  'function|dump': asked(longest),
+  'function|list': asked(async (client, args) => longest(client, args, (reply) => visible(client, reply))),
+  'function|dump': asked((client, args) => longest(client, args)),
 };
 
+/** What may have emptied the servers of more than it should. */
 async function change(client: Client, args: SavedArguments): Promise<Buffer> {
   const names = shardNames(client);
-  return agreed(await fromShards(client, args.request), names);
+  const reply = agreed(await fromShards(client, args.request), names);
+  await client.context.functions.libraries.restore();
+  return reply;
+}
+
+/** A FUNCTION LIST without what is there for the proxies' sake. */
+function visible({ session }: Client, reply: Buffer): Buffer {
+  if (!reply.includes(RESERVED)) return reply;
+  const libraries = decode(reply) as readonly Decoded[];
+  return encodeValue(
+    session.resp,
+    libraries.filter((library) => !isReserved(String(nameOf(library)))),
+  );
+}
+
+/** Of a library in FUNCTION LIST, in either version. */
+function nameOf(library: Decoded): Decoded | undefined {
+  const flat = library instanceof Pairs ? library.entries.flat() : (library as readonly Decoded[]);
+  return flat[flat.findIndex((each, i) => i % 2 === 0 && String(each) === 'library_name') + 1];
 }
 
 async function load(client: Client, args: SavedArguments): Promise<Buffer> {
+  const [header = ''] = args.text(args.argc - 1).split('\n', 1);
+  if (header.toLowerCase().includes(RESERVED))
+    return asServerSaid(`ERR slotless: libraries whose names begin with ${RESERVED} are the proxy's own`);
   const names = shardNames(client);
   const slots = client.cluster.shardSlots();
   const replies = await fromShards(client, args.request);
@@ -59,9 +87,15 @@ async function load(client: Client, args: SavedArguments): Promise<Buffer> {
   return told ?? agreed(replies, names, 'taken back');
 }
 
-async function longest(client: Client, args: SavedArguments): Promise<Buffer> {
+async function longest(
+  client: Client,
+  args: SavedArguments,
+  shown: (reply: Buffer) => Buffer = (reply) => reply,
+): Promise<Buffer> {
   const names = shardNames(client);
-  const replies = await fromShards(client, args.request);
+  const replies = (await fromShards(client, args.request)).map((reply) =>
+    isError(reply) ? reply : shown(reply),
+  );
   const said = replies.filter((reply) => !isError(reply));
   if (said.length === 0) return agreed(replies, names);
   return said.reduce((best, reply) => (reply.length > best.length ? reply : best));

@@ -102,7 +102,7 @@ async function functionStats({ client, asker, args, resp }: Inquest): Promise<Bu
   );
   const failed = replies.find((reply) => reply instanceof Error);
   if (failed !== undefined) throw new ServerError(failed.message);
-  return encode(resp, mergeFunctionStats(replies as Reply[]));
+  return encode(resp, mergeFunctionStats(replies as Reply[], client.context.functions.carriers));
 }
 
 /** LATENCY GRAPH event: of the nodes that have samples of it; without any, the error that all give. */

@@ -92,8 +92,11 @@ function addSteps(all: readonly Map<number, number>[]): Map<number, number> {
   );
 }
 
-/** FUNCTION STATS: what runs on the first node where something does; all nodes have the same functions. */
-export function mergeFunctionStats(replies: readonly Reply[]): Map<Value, Value> {
+/**
+ * FUNCTION STATS: what runs on the first node where something does; all nodes have the same functions.
+ * @param hidden libraries in Lua, with a function each, that clients are not told of
+ */
+export function mergeFunctionStats(replies: readonly Reply[], hidden = 0): Map<Value, Value> {
   const all = replies.map((reply) => new Map(pairsOf(reply)));
   const running = all.map((one) => one.get('running_script')).find((script) => script != null);
   const engines = new Map<string, Map<string, number>>();
@@ -106,6 +109,8 @@ export function mergeFunctionStats(replies: readonly Reply[]): Map<Value, Value>
       }
     }
   }
+  const lua = engines.get('LUA');
+  for (const [field, count] of lua ?? []) lua!.set(field, Math.max(0, count - hidden));
   return new Map<Value, Value>([
     ['running_script', running == null ? null : new Map(pairsOf(running) as [Value, Value][])],
     ['engines', engines],

@@ -41,15 +41,21 @@ export function variable(path: string): string {
   return `SLOTLESS_${kebab(path).replace(/[-.]/g, '_').toUpperCase()}`;
 }
 
+/** Groups whose name alone, with a text behind it, stands for one of their settings. */
+const SHORT: ReadonlyMap<string, string> = new Map([['functions', 'functions.dir']]);
 const PATHS = SETTINGS.map(({ path }) => path);
-const VARIABLES = new Map(PATHS.map((path) => [variable(path), path]));
-const FLAGS = new Map(
-  PATHS.flatMap((path) => [
-    [path, path],
-    [kebab(path), path],
-    [kebab(path).replaceAll('.', '-'), path],
+const VARIABLES = new Map([
+  ...PATHS.map((path) => [variable(path), path] as const),
+  ...[...SHORT].map(([group, path]) => [variable(group), path] as const),
+]);
+const FLAGS = new Map([
+  ...SHORT,
+  ...PATHS.flatMap((path) => [
+    [path, path] as const,
+    [kebab(path), path] as const,
+    [kebab(path).replaceAll('.', '-'), path] as const,
   ]),
-);
+]);
 const LISTS = new Set(
   SETTINGS.filter(({ kind }) => ['nodes', 'doors', 'commands', 'nat'].includes(kind)).map(({ path }) => path),
 );
@@ -136,7 +142,8 @@ export function fromYaml(text: string, file: string): Found[] {
       const where = place((key as Node).range?.[0] ?? 0);
       if (!isScalar(key))
         throw new ConfigError(`${where}: found a key that is no text; allowed: a setting's name`);
-      const path = prefix + String(key.value);
+      const name = prefix + String(key.value);
+      const path = isScalar(value) && !empty(value) ? (SHORT.get(name) ?? name) : name;
       if (GROUPS.has(path)) {
         if (value !== null && !empty(value as Node))
           walk(mapping(value as Node, where, path, place), `${path}.`);

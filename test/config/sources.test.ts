@@ -101,3 +101,14 @@ test('a YAML error names the line and shows nothing of the file', () => {
   );
   failsFile('cluster: a:1\npassword: "\\q2"', /\(bad dq escape\)/);
 });
+
+test('a folder of functions may be named by their group alone, wherever settings are given', () => {
+  const file = (text: string) => withFiles(SEED, {}, { 'proxy.yaml': text }).functions;
+  assert.equal(file('functions: /etc/lib').dir, '/etc/lib');
+  assert.equal(file('functions: { dir: /etc/lib, threads: 3 }').threads, 3);
+  assert.equal(file('functions:').dir, '');
+  assert.equal(withFiles([...SEED, '--functions', 'lib']).functions.dir, 'lib');
+  assert.equal(withFiles(SEED, { SLOTLESS_FUNCTIONS: 'lib' }).functions.dir, 'lib');
+  failsFile('functions: [a]', 'functions: found a list in proxy.yaml line 1; allowed: a mapping of settings');
+  failsFile('limits: 5', 'limits: found a text in proxy.yaml line 1; allowed: a mapping of settings');
+});
