@@ -5,6 +5,7 @@
 // other kind is worked out (see exec.ts).
 
 import type { Lane } from '../cluster/lanes.ts';
+import { equalsIgnoreCase } from '../command/arguments.ts';
 import { type Command, FLAG, ROUTE } from '../command/command.ts';
 import { CROSS, slotOfKeys } from '../command/keys.ts';
 import * as errors from '../resp/errors.ts';
@@ -31,6 +32,9 @@ export function queue(client: Client, transaction: Transaction, command: Command
   // Its replies are the elements of one reply.
   if (command.name === 'client|reply')
     return client.refuse(command, errors.unsupported(command.name, 'not in a transaction'));
+  // A change of libraries is one of all nodes and all proxies.
+  if (command.name === 'tfunction' && !equalsIgnoreCase(f, 1, 'list'))
+    return client.refuse(command, errors.notInMulti());
   if (transaction.spoiled) return client.say(undefined, QUEUED);
   if (command.name === 'publish' && client.context.config.pubsub.mode === 'sharded') {
     const spublish = client.context.table.byName('spublish');
