@@ -1,7 +1,26 @@
-// Function threads of one worker.
+// Function threads of one worker: which job goes to which thread, and what the runs on them ask of the worker.
+//
+// A thread runs one slice at a time, and a run that waits in an await takes none: so a job goes to any thread that
+// runs nothing at this moment, to one without suspended runs first, and waits in a queue while there is none. However
+// deep functions call each other through runOnKey, the outer ones are suspended and keep no thread from the inner.
+//
+// A run has two ends: its outcome is told when its function has ended, and it is forgotten when what it has started
+// in the background has ended, too. Both are not later than its `maxRunTime`.
 
 import type { Host, Job, Outcome, Runner } from './job.ts';
 import type { Registrations } from './library.ts';
+import {
+  type Answer,
+  DROPPED,
+  type Ending,
+  type News,
+  type Order,
+  type Question,
+  type Report,
+  type Source,
+  TERMINATED,
+} from './protocol.ts';
+import { Seat, type SeatEvents } from './seat.ts';
 
 export interface PoolOptions {
   /** Threads at most. */
@@ -14,20 +33,202 @@ export interface PoolOptions {
   readonly lockTimeout: () => number;
 }
 
-export class Pool implements Runner {
+/** Runs under way or waiting, of one worker. */
+export const MAX_RUNS = 10_000;
+/** ms that looking at a library may take, waiting for a thread included. */
+const INSPECT_TIME = 30_000;
+
+interface Run {
+  readonly id: number;
+  readonly order: Order;
+  readonly version: string;
+  readonly host: Host | undefined;
+  readonly settle: (ending: Ending) => void;
+  readonly timer: NodeJS.Timeout;
+  seat: Seat | undefined;
+}
+
+export class Pool implements Runner, SeatEvents {
   readonly options: PoolOptions;
+  private readonly seats: Seat[] = [];
+  private readonly runs = new Map<number, Run>();
+  private readonly waiting = new Set<Run>();
+  private lastRun = 0;
+  private closed = false;
 
   constructor(options: PoolOptions) {
     this.options = options;
   }
 
-  inspect(): Promise<Registrations> {
-    return Promise.reject(new Error('no thread'));
+  async inspect(source: Source): Promise<Registrations> {
+    const { name, apiVersion, code, config } = source;
+    const ending = await this.begin(INSPECT_TIME, undefined, '', (run) => ({
+      type: 'inspect',
+      run,
+      source: { name, apiVersion, code, config },
+      lockTimeout: this.options.lockTimeout(),
+    }));
+    if ('registrations' in ending) return ending.registrations;
+    throw new Error('error' in ending ? ending.error : TERMINATED);
   }
 
-  run(_job: Job, _host: Host): Promise<Outcome> {
-    return Promise.reject(new Error('no thread'));
+  async run(job: Job, host: Host): Promise<Outcome> {
+    const ending = await this.begin(job.maxRunTime, host, job.library.version, (run) => ({
+      type: 'start',
+      run,
+      job,
+      lockTimeout: this.options.lockTimeout(),
+    }));
+    if ('reply' in ending || 'result' in ending) return ending;
+    throw new Error('error' in ending ? ending.error : TERMINATED);
   }
 
-  close(): void {}
+  close(): void {
+    this.closed = true;
+    for (const run of [...this.runs.values()]) this.forget(run, { error: 'The proxy is closing' });
+    for (const seat of this.seats) seat.end();
+  }
+
+  report(seat: Seat, report: Report): void {
+    for (const news of report.news) this.hear(seat, news);
+    if (report.type === 'call') this.call(seat, report.run, report.words);
+    this.placeWaiting();
+  }
+
+  lost(seat: Seat): void {
+    this.seats.splice(this.seats.indexOf(seat), 1);
+    for (const id of seat.runs) {
+      const run = this.runs.get(id);
+      if (run) this.forget(run, { error: TERMINATED });
+    }
+    this.placeWaiting();
+  }
+
+  private begin(
+    time: number,
+    host: Host | undefined,
+    version: string,
+    toOrder: (run: number) => Order,
+  ): Promise<Ending> {
+    if (this.closed) return Promise.resolve({ error: 'The proxy is closing' });
+    if (this.runs.size >= MAX_RUNS) return Promise.resolve({ error: 'Too many functions are running' });
+    const id = ++this.lastRun;
+    return new Promise((settle) => {
+      const timer = setTimeout(() => this.giveUp(run), time);
+      timer.unref();
+      const run: Run = { id, order: toOrder(id), version, host, settle, timer, seat: undefined };
+      this.runs.set(id, run);
+      this.waiting.add(run);
+      this.placeWaiting();
+    });
+  }
+
+  /** As many as there are threads for, in the order in which they came. */
+  private placeWaiting(): void {
+    for (const run of this.waiting) {
+      const seat = this.seatFor(run);
+      if (!seat) break;
+      this.waiting.delete(run);
+      run.seat = seat;
+      seat.runs.add(run.id);
+      seat.versions.add(run.version);
+      seat.order(run.order);
+    }
+    // One to spare, so that the next job finds it started.
+    const busy = this.seats.every((seat) => !seat.free || seat.runs.size > 0);
+    if (busy && this.runs.size > 0) this.open();
+  }
+
+  private seatFor({ version }: Run): Seat | undefined {
+    const free = this.seats.filter((seat) => seat.free);
+    const idle = free.filter((seat) => seat.runs.size === 0);
+    return idle.find((seat) => seat.versions.has(version)) ?? idle[0] ?? this.open() ?? free[0];
+  }
+
+  /** A thread more, if there may be one. */
+  private open(): Seat | undefined {
+    const { threads, memory, maxReplyBytes, lockTimeout } = this.options;
+    if (this.closed || this.seats.length >= threads) return undefined;
+    const seat = new Seat({ memory, maxReplyBytes }, lockTimeout, this);
+    this.seats.push(seat);
+    return seat;
+  }
+
+  private hear(seat: Seat, news: News): void {
+    const run = this.runs.get(news.run);
+    if (news.type === 'over') seat.runs.delete(news.run);
+    if (!run) return;
+    switch (news.type) {
+      case 'ask':
+        return this.ask(run, news.ask, news.question);
+      case 'log':
+        return run.host?.log(news.level, news.text);
+      case 'ended':
+        return run.settle(news.ending);
+      case 'over':
+        return this.forget(run, { error: DROPPED });
+    }
+  }
+
+  private ask(run: Run, ask: number, question: Question): void {
+    const { host, id } = run;
+    if (!host) return;
+    answered(() => put(host, question)).then((answer) => {
+      if (this.runs.has(id)) run.seat?.order({ type: 'answer', run: id, ask, answer });
+    });
+  }
+
+  private call(seat: Seat, id: number, words: readonly Uint8Array[]): void {
+    const host = this.runs.get(id)?.host;
+    if (!host) return seat.reply({ gone: true });
+    answered(async () => ({ replies: [await host.call(words)] })).then((answer) => {
+      if (this.runs.has(id)) seat.reply(answer);
+    });
+  }
+
+  /** It has not ended in time. */
+  private giveUp(run: Run): void {
+    const { seat, id } = run;
+    this.forget(run, { error: DROPPED });
+    if (seat === undefined) return;
+    if (seat.calling === id) seat.reply({ gone: true });
+    seat.order({ type: 'drop', run: id });
+    seat.runs.delete(id);
+  }
+
+  /** The ending counts only if there was none before. */
+  private forget(run: Run, ending: Ending): void {
+    clearTimeout(run.timer);
+    this.runs.delete(run.id);
+    this.waiting.delete(run);
+    run.settle(ending);
+  }
+}
+
+/** What a host does of itself for a question. */
+async function put(host: Host, question: Question): Promise<Answer> {
+  switch (question.kind) {
+    case 'calls': {
+      const [only, ...more] = question.commands;
+      if (only && more.length === 0) return { replies: [await host.call(only)] };
+      return { replies: await host.calls(question.commands) };
+    }
+    case 'runOnKey':
+      return { sent: await host.runOnKey(question.key, question.name, question.args) };
+    case 'runOnShards':
+      return host.runOnShards(question.name, question.args);
+    case 'map':
+      return { replies: [await host.map(question.commands, question.reducer, question.options)] };
+    case 'fanout':
+      return { replies: [await host.fanout(question.commands[0] ?? [], question.reducer, question.options)] };
+  }
+}
+
+/** A rejection, too, is an answer. */
+async function answered(ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask();
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
 }

@@ -1,0 +1,157 @@
+// A function thread: the sandboxes of the libraries that have run on it, and the orders of its worker, a slice each.
+//
+// It has the lowest priority that there is, so that the data path comes first when there is too much to do. While a
+// function waits in `call`, the whole thread sleeps: the worker answers, and rings.
+
+import { readFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { Library } from './library.ts';
+import type {
+  Answer,
+  Ending,
+  Level,
+  News,
+  Order,
+  Question,
+  Report,
+  Source,
+  ThreadStart,
+} from './protocol.ts';
+import { type Outside, Sandbox } from './sandbox.ts';
+
+/** Libraries that are kept compiled though nothing of them runs. */
+const MAX_KEPT = 16;
+/** The top level of a library may take so many times as long as a function, up to so many ms. */
+const LOADING_TIMES = 10;
+const LOADING_MOST = 5000;
+
+class Thread implements Outside {
+  private readonly start: ThreadStart;
+  private readonly post: (report: Report) => void;
+  private readonly compiled = compile();
+  /** By the version of the library; the longest unused comes first. */
+  private readonly sandboxes = new Map<string, Sandbox>();
+  /** Where each run is, with the ms that it may go on. */
+  private readonly runs = new Map<number, { readonly sandbox: Sandbox; readonly lockTimeout: number }>();
+  private news: News[] = [];
+  private last: Promise<void> = Promise.resolve();
+
+  constructor(start: ThreadStart, post: (report: Report) => void) {
+    this.start = start;
+    this.post = post;
+  }
+
+  /** One order after the other. */
+  take(order: Order): void {
+    this.last = this.last.then(() => this.obey(order));
+  }
+
+  call(run: number, words: readonly Uint8Array[]): Answer {
+    const { bell, port } = this.start;
+    const rung = Atomics.load(bell, 0);
+    this.post({ type: 'call', run, words, news: this.takeNews() });
+    for (;;) {
+      Atomics.wait(bell, 0, rung);
+      const received = receiveMessageOnPort(port) as { message: Answer } | undefined;
+      if (received) return received.message;
+    }
+  }
+
+  ask(run: number, ask: number, question: Question): void {
+    this.news.push({ type: 'ask', run, ask, question });
+  }
+
+  log(run: number, level: Level, text: string): void {
+    this.news.push({ type: 'log', run, level, text });
+  }
+
+  ended(run: number, ending: Ending): void {
+    this.news.push({ type: 'ended', run, ending });
+  }
+
+  over(run: number): void {
+    this.runs.delete(run);
+    this.news.push({ type: 'over', run });
+  }
+
+  private takeNews(): News[] {
+    const { news } = this;
+    this.news = [];
+    return news;
+  }
+
+  private async obey(order: Order): Promise<void> {
+    try {
+      if (order.type === 'start') await this.startRun(order);
+      else if (order.type === 'inspect') await this.inspect(order);
+      else this.goOn(order);
+    } catch (error) {
+      this.ended(order.run, { error: (error as Error).message });
+      this.over(order.run);
+    }
+    this.post({ type: 'idle', news: this.takeNews() });
+  }
+
+  private async startRun({ run, job, lockTimeout }: Order & { type: 'start' }): Promise<void> {
+    const sandbox = await this.sandboxOf(job.library, lockTimeout);
+    this.runs.set(run, { sandbox, lockTimeout });
+    sandbox.start(run, job, lockTimeout);
+  }
+
+  private async inspect({ run, source, lockTimeout }: Order & { type: 'inspect' }): Promise<void> {
+    const sandbox = await this.open(source, lockTimeout);
+    this.ended(run, { registrations: sandbox.registrations });
+    this.over(run);
+  }
+
+  private goOn(order: Order & { type: 'answer' | 'drop' }): void {
+    const found = this.runs.get(order.run);
+    if (!found) return;
+    const { sandbox, lockTimeout } = found;
+    if (order.type === 'answer') return sandbox.answer(order.run, order.ask, order.answer, lockTimeout);
+    this.runs.delete(order.run);
+    sandbox.drop(order.run);
+  }
+
+  /** Runs of one library share it. */
+  private async sandboxOf(library: Library, lockTimeout: number): Promise<Sandbox> {
+    const kept = this.sandboxes.get(library.version);
+    this.sandboxes.delete(library.version);
+    const sandbox = kept && !kept.dead ? kept : await this.open(library, lockTimeout);
+    this.makeRoom();
+    this.sandboxes.set(library.version, sandbox);
+    return sandbox;
+  }
+
+  private async open(source: Source, lockTimeout: number): Promise<Sandbox> {
+    const sandbox = await Sandbox.open(await this.compiled, source, this.start, this);
+    sandbox.load(Math.min(LOADING_TIMES * lockTimeout, LOADING_MOST));
+    return sandbox;
+  }
+
+  private makeRoom(): void {
+    for (const [version, sandbox] of this.sandboxes) {
+      if (sandbox.dead || (sandbox.idle && this.sandboxes.size >= MAX_KEPT)) this.sandboxes.delete(version);
+    }
+  }
+}
+
+/** The engine. Threads of one process that compile the same bytes share the machine code. */
+async function compile(): Promise<WebAssembly.Module> {
+  const url = import.meta.resolve('@jitl/quickjs-wasmfile-release-sync/wasm');
+  return WebAssembly.compile(await readFile(fileURLToPath(url)));
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  try {
+    // On Linux this is about the thread that asks.
+    setPriority(0, 19);
+  } catch {
+    // Then it runs as all others do.
+  }
+  const thread = new Thread(workerData as ThreadStart, (report) => port.postMessage(report));
+  port.on('message', (order: Order) => thread.take(order));
+}
