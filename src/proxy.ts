@@ -164,6 +164,7 @@ export class Slotless {
       id: server.runId.slice(0, ID_DIGITS),
       log: this.log,
       spread: async () => this.crew?.ask({ about: 'libraries', held: holdings.held() }),
+      stale: () => this.discovery.refresh(false),
     });
     this.holdings = holdings;
     await holdings.open();

@@ -40,6 +40,8 @@ export interface HoldingsOptions {
   readonly log: Log;
   /** Gives all workers what is held now; resolves when they have it. */
   spread(): Promise<unknown>;
+  /** The map seems to be wrong. */
+  stale(): void;
 }
 
 export class Holdings {
@@ -52,11 +54,16 @@ export class Holdings {
     const { config, id, log } = options;
     const { username, password, link, functions, requestTimeout } = config;
     this.options = options;
-    this.store = new Store(
-      topology,
-      { username, password, timeout: link.connectTimeout, patience: requestTimeout, id, log },
-      () => options.spread(),
-    );
+    this.store = new Store(topology, {
+      username,
+      password,
+      timeout: link.connectTimeout,
+      patience: requestTimeout,
+      id,
+      log,
+      changed: () => options.spread(),
+      stale: () => options.stale(),
+    });
     if (functions.dir === '') return;
     this.folder = new Folder({
       dir: functions.dir,

@@ -36,11 +36,14 @@ export interface StoreOptions {
   /** Of this proxy alone: letters and digits. */
   readonly id: string;
   readonly log: Log;
+  /** There are other libraries; resolves when all workers have them. */
+  changed(): Promise<unknown>;
+  /** The map seems to be wrong. */
+  stale(): void;
 }
 
 export class Store {
   private readonly options: StoreOptions;
-  private readonly changed: () => Promise<unknown>;
   private readonly controls = new Controls(KEEP);
   private readonly records = new Map<string, LibraryRecord>();
   /** Primaries that are being asked, by their address. */
@@ -56,11 +59,9 @@ export class Store {
   private unsaid = false;
   private told: Promise<unknown> = Promise.resolve();
 
-  /** @param changed there are other libraries; resolves when all workers have them */
-  constructor(topology: Topology, options: StoreOptions, changed: () => Promise<unknown>) {
+  constructor(topology: Topology, options: StoreOptions) {
     this.topology = topology;
     this.options = options;
-    this.changed = changed;
   }
 
   /** Asks all primaries once, and goes on by itself. */
@@ -209,7 +210,7 @@ export class Store {
 
   /** Resolves when the workers have all that is known. */
   private tell(): Promise<unknown> {
-    if (this.unsaid) this.told = this.changed();
+    if (this.unsaid) this.told = this.options.changed();
     this.unsaid = false;
     return this.told;
   }
@@ -232,9 +233,15 @@ export class Store {
       throw new Error(`slotless: nothing was changed: ${failed.flat().join('; ')}`);
   }
 
-  private at<T>({ host, port }: NodeInfo, work: (control: Control) => Promise<T>): Promise<T> {
+  private async at<T>({ host, port }: NodeInfo, work: (control: Control) => Promise<T>): Promise<T> {
     const { username, password, timeout } = this.options;
-    return this.controls.with({ host, port, username, password, timeout }, true, work);
+    try {
+      return await this.controls.with({ host, port, username, password, timeout }, true, work);
+    } catch (error) {
+      const { name, message } = error as Error;
+      if (name !== 'ReplyError' || message.startsWith('READONLY ')) this.options.stale();
+      throw error;
+    }
   }
 
   /** One line when nobody can keep libraries here, until somebody can. */

@@ -48,8 +48,8 @@ for (const server of await availableServers()) {
     async function open(changed: () => Promise<unknown> = async () => {}, timeout = 1000): Promise<Store> {
       const id = `p${ids++}x`;
       const log = createLog('silent');
-      const options = { username: '', password: '', timeout, patience: 8000, id, log };
-      const store = new Store(topology, options, changed);
+      const options = { username: '', password: '', timeout, patience: 8000, id, log, changed };
+      const store = new Store(topology, { ...options, stale: () => {} });
       stores.push(store);
       await store.open();
       return store;
