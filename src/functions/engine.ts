@@ -96,9 +96,9 @@ export class Engine {
     return this.runtime.hasPendingJob();
   }
 
-  /** Runs some of it. */
-  runJobs(most: number): void {
-    this.runtime.executePendingJobs(most).dispose();
+  /** Runs one of them. */
+  runJob(): void {
+    this.runtime.executePendingJobs(1).dispose();
   }
 
   private callEntry(name: string, args: QuickJSHandle[]): string {
@@ -117,7 +117,8 @@ export class Engine {
     if (typeof value === 'string') return context.newString(value);
     if (typeof value === 'number') return context.newNumber(value);
     if (typeof value === 'boolean') return value ? context.true : context.false;
-    return context.newArrayBuffer(value.slice().buffer);
+    // A copy that has its memory for itself: slice() of a Buffer is a view of a greater one.
+    return context.newArrayBuffer(new Uint8Array(value).buffer);
   }
 
   private readonly toOutside = (handle: QuickJSHandle): Plain => {

@@ -86,20 +86,23 @@ export class Pool implements Runner, SeatEvents {
   close(): void {
     this.closed = true;
     for (const run of [...this.runs.values()]) this.forget(run, { error: 'The proxy is closing' });
-    for (const seat of this.seats) seat.end();
+    for (const seat of [...this.seats]) this.retire(seat);
   }
 
   report(seat: Seat, report: Report): void {
     for (const news of report.news) this.hear(seat, news);
     if (report.type === 'call') this.call(seat, report.run, report.words);
+    if (report.type === 'idle' && report.worn && seat.free && seat.runs.size === 0) this.retire(seat);
     this.placeWaiting();
   }
 
-  lost(seat: Seat): void {
-    this.seats.splice(this.seats.indexOf(seat), 1);
+  lost(seat: Seat, reason: string): void {
+    this.retire(seat);
     for (const id of seat.runs) {
       const run = this.runs.get(id);
-      if (run) this.forget(run, { error: TERMINATED });
+      if (!run) continue;
+      run.host?.log('warn', `the thread of a function has been ended: ${reason}`);
+      this.forget(run, { error: TERMINATED });
     }
     this.placeWaiting();
   }
@@ -152,6 +155,13 @@ export class Pool implements Runner, SeatEvents {
     const seat = new Seat({ memory, maxReplyBytes }, lockTimeout, this);
     this.seats.push(seat);
     return seat;
+  }
+
+  private retire(seat: Seat): void {
+    const at = this.seats.indexOf(seat);
+    if (at < 0) return;
+    this.seats.splice(at, 1);
+    seat.end();
   }
 
   private hear(seat: Seat, news: News): void {

@@ -62,14 +62,19 @@ export type News =
   /** Nothing of it is under way any more, not in the background either. */
   | { readonly type: 'over'; readonly run: number };
 
+/** What every report says. */
+interface SoFar {
+  /** ms of CPU that the thread has taken so far. */
+  readonly used: number;
+  readonly news: readonly News[];
+}
+
 export type Report =
-  | { readonly type: 'idle'; readonly news: readonly News[] }
-  | {
-      readonly type: 'call';
-      readonly run: number;
-      readonly words: readonly Uint8Array[];
-      readonly news: readonly News[];
-    };
+  /** `worn`: it holds memory of sandboxes that have ended, which goes with the thread alone. */
+  | (SoFar & { readonly type: 'idle'; readonly worn: boolean })
+  | (SoFar & { readonly type: 'call'; readonly run: number; readonly words: readonly Uint8Array[] })
+  /** From now on, in the same slice, it may take so many ms: a library is loaded, or has been. */
+  | (SoFar & { readonly type: 'loading'; readonly limit: number });
 
 export interface ThreadStart {
   /** Bytes of one library. */

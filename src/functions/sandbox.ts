@@ -39,6 +39,8 @@ export interface Outside {
   log(run: number, level: Level, text: string): void;
   ended(run: number, ending: Ending): void;
   over(run: number): void;
+  /** The sandbox is of no more use. */
+  died(): void;
 }
 
 /** ms of CPU that may follow after a run has been ended, for what waited on it. */
@@ -100,15 +102,15 @@ export class Sandbox {
    */
   load(lockTimeout: number): void {
     const { code, name } = this.source;
-    let thrown = '';
+    let failure = '';
     let registered = '';
     this.slice(0, lockTimeout, () => {
-      thrown = this.engine.evaluate(code, name);
-      if (thrown && isSyntaxError(thrown) && this.engine.compiles(code, name)) thrown = asThrown(thrown);
+      const thrown = this.engine.evaluate(code, name);
+      if (thrown) failure = toFailure(thrown, () => !this.engine.compiles(code, name));
       registered = this.engine.enter('loaded');
     });
     if (this.dead) throw new Error(`Failed loading library: ${TERMINATED}`);
-    if (thrown) throw new Error(toFailure(thrown));
+    if (failure) throw new Error(failure);
     const registrations = JSON.parse(registered) as Registrations | string;
     if (typeof registrations === 'string') throw new Error(registrations);
     this.registrations = registrations;
@@ -171,7 +173,7 @@ export class Sandbox {
 
   private runJobs(): void {
     while (!this.interrupted && !this.exhausted && this.engine.hasJobs) {
-      this.engine.runJobs(100);
+      this.engine.runJob();
       this.isLate();
     }
   }
@@ -188,6 +190,7 @@ export class Sandbox {
 
   private die(): void {
     this.dead = true;
+    this.outside.died();
     for (const id of [...this.runs.keys()]) {
       this.end(id, { error: TERMINATED });
       this.leave(id);
@@ -271,8 +274,10 @@ export class Sandbox {
   private hasEnded(id: number, how: string, json: string): string {
     const kept = this.takeKept();
     const job = this.runs.get(id)?.job;
-    if (how === 'exhausted') this.exhausted = true;
-    else if (job) this.end(id, this.toEnding(job, how, json, kept));
+    if (how === 'exhausted') {
+      this.exhausted = true;
+      this.end(id, { error: TERMINATED });
+    } else if (job) this.end(id, this.toEnding(job, how, json, kept));
     return '';
   }
 
@@ -325,7 +330,7 @@ export class Sandbox {
 }
 
 /** ms of CPU that this thread has used. */
-function cpu(): number {
+export function cpu(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
 }
@@ -335,17 +340,9 @@ function bounded(sent: Sent, max: number): Sent {
   return sent;
 }
 
-/** What `explain` has told: whether it was a SyntaxError, and the text. */
-function isSyntaxError(thrown: string): boolean {
-  return (JSON.parse(thrown) as [boolean, string])[0];
-}
-
-/** The code itself is well-formed: it has thrown. */
-function asThrown(thrown: string): string {
-  return JSON.stringify([false, (JSON.parse(thrown) as [boolean, string])[1]]);
-}
-
-function toFailure(thrown: string): string {
-  const [isSyntax, text] = JSON.parse(thrown) as [boolean, string];
-  return `Failed ${isSyntax ? 'to compile' : 'loading'} library: ${text}`;
+/** Of what `explain` has told. A library can throw a SyntaxError that is not its own. */
+function toFailure(thrown: string, isMalformed: () => boolean): string {
+  const [isSyntax, text, place] = JSON.parse(thrown) as [boolean, string, string];
+  if (isSyntax && isMalformed()) return `Failed to compile library: ${text}${place}`;
+  return `Failed loading library: ${text}`;
 }

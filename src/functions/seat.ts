@@ -1,8 +1,8 @@
 // One function thread, as its worker sees it: what it has to do, and whether it comes back.
 //
-// The thread ends what goes on for too long by itself, in CPU time. This end has a wall clock for what the thread
-// can't end: one native step that takes for ever. It is wound up when the thread gets to work and stopped when it has
-// nothing to do or waits for us; when it runs down the thread is killed, with all that was on it.
+// The thread ends what goes on for too long by itself. This end watches over what the thread can't end: one native step
+// that takes for ever. It counts the CPU time of the thread, too, as at the lowest priority a thread may wait long for
+// its turn: a thread that has used far more than it should for one slice is killed, with all that was on it.
 
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Answer, Order, Report, ThreadStart } from './protocol.ts';
@@ -11,12 +11,13 @@ export interface SeatEvents {
   /** Something came of a slice, or the thread wants a reply for `call`. */
   report(seat: Seat, report: Report): void;
   /** The thread is no more. */
-  lost(seat: Seat): void;
+  lost(seat: Seat, reason: string): void;
 }
 
-/** Beside the lock timeout many times over: starting, loading, and waiting for a CPU at the lowest priority. */
-const PATIENCE_TIMES = 10;
-const PATIENCE_MORE = 5000;
+/** ms of CPU beyond twice the limit of a slice: to start, to look at arguments, to write replies. */
+const PATIENCE = 1000;
+/** ms between two looks at a thread that is at work. */
+const LOOK_EVERY = 250;
 /** MB. Deep recursion in QuickJS takes about 30 times its own stack of this. */
 const STACK_MB = 16;
 
@@ -31,14 +32,17 @@ export class Seat {
   private readonly worker: Worker;
   private readonly port: MessagePort;
   private readonly bell = new Int32Array(new SharedArrayBuffer(4));
-  private readonly patience: () => number;
+  private readonly lockTimeout: () => number;
+  /** What a slice may take just now, and what the thread had taken before it: ms of CPU. */
+  private limit = 0;
+  private used = 0;
   private watchdog: NodeJS.Timeout | undefined;
 
   constructor(limits: Omit<ThreadStart, 'bell' | 'port'>, lockTimeout: () => number, events: SeatEvents) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     port1.unref();
-    this.patience = () => PATIENCE_TIMES * lockTimeout() + PATIENCE_MORE;
+    this.lockTimeout = lockTimeout;
     const workerData: ThreadStart = { ...limits, bell: this.bell, port: port2 };
     this.worker = new Worker(new URL('./thread.ts', import.meta.url), {
       workerData,
@@ -46,19 +50,15 @@ export class Seat {
       resourceLimits: { stackSizeMb: STACK_MB },
     });
     this.worker.unref();
-    this.worker.on('message', (report: Report) => {
-      this.stopWatching();
-      if (report.type === 'call') this.calling = report.run;
-      else this.owed--;
-      if (this.owed > 0 && this.calling === 0) this.watch();
-      events.report(this, report);
+    this.worker.on('message', (report: Report) => this.hear(report, events));
+    let reason = 'it did not give way';
+    this.worker.on('error', (error) => {
+      reason = String(error);
     });
-    // What it was is told to those who wait for its runs.
-    this.worker.on('error', () => {});
     this.worker.on('exit', () => {
       this.stopWatching();
       this.port.close();
-      events.lost(this);
+      events.lost(this, reason);
     });
   }
 
@@ -70,7 +70,7 @@ export class Seat {
   order(order: Order): void {
     this.owed++;
     this.worker.postMessage(order);
-    if (this.calling === 0 && this.watchdog === undefined) this.watch();
+    if (this.calling === 0 && this.watchdog === undefined) this.watch(this.lockTimeout());
   }
 
   /** The reply that it waits for. */
@@ -79,20 +79,40 @@ export class Seat {
     this.port.postMessage(answer);
     Atomics.add(this.bell, 0, 1);
     Atomics.notify(this.bell, 0);
-    this.watch();
+    this.watch(this.lockTimeout());
   }
 
   end(): void {
     void this.worker.terminate();
   }
 
-  private watch(): void {
-    this.watchdog = setTimeout(() => this.end(), this.patience());
+  private hear(report: Report, events: SeatEvents): void {
+    this.stopWatching();
+    this.used = report.used;
+    if (report.type === 'call') this.calling = report.run;
+    if (report.type === 'idle') this.owed--;
+    if (this.owed > 0 && this.calling === 0) {
+      this.watch(report.type === 'loading' ? report.limit : this.lockTimeout());
+    }
+    events.report(this, report);
+  }
+
+  private watch(limit: number): void {
+    this.limit = limit;
+    this.watchdog = setInterval(() => void this.look(), LOOK_EVERY);
     this.watchdog.unref();
   }
 
   private stopWatching(): void {
-    clearTimeout(this.watchdog);
+    clearInterval(this.watchdog);
     this.watchdog = undefined;
+  }
+
+  private async look(): Promise<void> {
+    const { watchdog, limit, used } = this;
+    // It rejects when the thread has ended meanwhile.
+    const usage = await this.worker.cpuUsage().catch(() => ({ user: 0, system: 0 }));
+    const spent = (usage.user + usage.system) / 1000 - used;
+    if (this.watchdog === watchdog && spent > 2 * limit + PATIENCE) this.end();
   }
 }

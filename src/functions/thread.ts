@@ -1,7 +1,8 @@
 // A function thread: the sandboxes of the libraries that have run on it, and the orders of its worker, a slice each.
 //
-// It has the lowest priority that there is, so that the data path comes first when there is too much to do. While a
-// function waits in `call`, the whole thread sleeps: the worker answers, and rings.
+// It has a low priority, so that the data path comes first when there is too much to do; not the lowest, which on a
+// machine that is busy for long is next to none. While a function waits in `call`, the whole thread sleeps: the worker
+// answers, and rings.
 
 import { readFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
@@ -19,8 +20,10 @@ import type {
   Source,
   ThreadStart,
 } from './protocol.ts';
-import { type Outside, Sandbox } from './sandbox.ts';
+import { cpu, type Outside, Sandbox } from './sandbox.ts';
 
+/** A tenth of what a worker has, where they compete. */
+const NICENESS = 10;
 /** Libraries that are kept compiled though nothing of them runs. */
 const MAX_KEPT = 16;
 /** The top level of a library may take so many times as long as a function, up to so many ms. */
@@ -36,6 +39,7 @@ class Thread implements Outside {
   /** Where each run is, with the ms that it may go on. */
   private readonly runs = new Map<number, { readonly sandbox: Sandbox; readonly lockTimeout: number }>();
   private news: News[] = [];
+  private worn = false;
   private last: Promise<void> = Promise.resolve();
 
   constructor(start: ThreadStart, post: (report: Report) => void) {
@@ -51,7 +55,7 @@ class Thread implements Outside {
   call(run: number, words: readonly Uint8Array[]): Answer {
     const { bell, port } = this.start;
     const rung = Atomics.load(bell, 0);
-    this.post({ type: 'call', run, words, news: this.takeNews() });
+    this.post({ type: 'call', run, words, ...this.soFar() });
     for (;;) {
       Atomics.wait(bell, 0, rung);
       const received = receiveMessageOnPort(port) as { message: Answer } | undefined;
@@ -76,10 +80,14 @@ class Thread implements Outside {
     this.news.push({ type: 'over', run });
   }
 
-  private takeNews(): News[] {
+  died(): void {
+    this.worn = true;
+  }
+
+  private soFar(): { used: number; news: News[] } {
     const { news } = this;
     this.news = [];
-    return news;
+    return { used: cpu(), news };
   }
 
   private async obey(order: Order): Promise<void> {
@@ -91,7 +99,7 @@ class Thread implements Outside {
       this.ended(order.run, { error: (error as Error).message });
       this.over(order.run);
     }
-    this.post({ type: 'idle', news: this.takeNews() });
+    this.post({ type: 'idle', worn: this.worn, ...this.soFar() });
   }
 
   private async startRun({ run, job, lockTimeout }: Order & { type: 'start' }): Promise<void> {
@@ -127,7 +135,10 @@ class Thread implements Outside {
 
   private async open(source: Source, lockTimeout: number): Promise<Sandbox> {
     const sandbox = await Sandbox.open(await this.compiled, source, this.start, this);
-    sandbox.load(Math.min(LOADING_TIMES * lockTimeout, LOADING_MOST));
+    const limit = Math.min(LOADING_TIMES * lockTimeout, LOADING_MOST);
+    this.post({ type: 'loading', limit, ...this.soFar() });
+    sandbox.load(limit);
+    this.post({ type: 'loading', limit: lockTimeout, ...this.soFar() });
     return sandbox;
   }
 
@@ -148,7 +159,7 @@ if (parentPort !== null) {
   const port = parentPort;
   try {
     // On Linux this is about the thread that asks.
-    setPriority(0, 19);
+    setPriority(0, NICENESS);
   } catch {
     // Then it runs as all others do.
   }

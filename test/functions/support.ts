@@ -1,6 +1,5 @@
 /** A pool with a library on it, and a scripted host: what a test of remote functions without a cluster needs. */
 
-import type { TestContext } from 'node:test';
 import type { Host, Job } from '../../src/functions/job.ts';
 import type { Library } from '../../src/functions/library.ts';
 import { Pool, type PoolOptions } from '../../src/functions/pool.ts';
@@ -8,7 +7,7 @@ import { Pool, type PoolOptions } from '../../src/functions/pool.ts';
 const MB = 1024 * 1024;
 
 /** A pool that ends with the test. */
-export function startPool(t: Pick<TestContext, 'after'>, options: Partial<PoolOptions> = {}): Pool {
+export function startPool(t: { after(end: () => void): void }, options: Partial<PoolOptions> = {}): Pool {
   const pool = new Pool({
     threads: 2,
     memory: 32 * MB,

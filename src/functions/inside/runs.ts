@@ -107,12 +107,12 @@ export const RUNS = `
     delete runs[id];
   }
 
-  // What is told of an error at the top level of a library: [it is a SyntaxError, text].
+  // What is told of an error at the top level of a library: whether it is a SyntaxError, its text, and its place.
   function explain(error) {
-    if (isOutOfMemory(error)) return stringify([false, 'out of memory']);
-    if (!(error instanceof SyntaxError)) return stringify([false, describe(error)]);
-    const place = exec(/[^ ]+:[0-9]+/, describe(error.stack));
-    return stringify([true, describe(error) + (place === null ? '' : ' at ' + place[0])]);
+    if (isOutOfMemory(error)) return stringify([false, 'out of memory', '']);
+    if (!(error instanceof SyntaxError)) return stringify([false, describe(error), '']);
+    const place = exec(/[A-Za-z0-9_]+:[0-9]+:[0-9]+/, describe(error.stack));
+    return stringify([true, describe(error), place === null ? '' : ' at ' + place[0]]);
   }
 
   function loaded() {
