@@ -8,11 +8,12 @@
 // listed, loaded or deleted by their names, and they outlive FLUSH and RESTORE.
 
 import { equalsIgnoreCase } from '../command/arguments.ts';
+import { withoutLibraries } from '../command/dump.ts';
 import { errorText, isError, prefixOf } from '../command/merge.ts';
 import { isReserved, RESERVED } from '../functions/record.ts';
 import { asServerSaid, partFailed } from '../resp/errors.ts';
 import { type Decoded, decode, encodeValue, Pairs } from '../resp/value.ts';
-import { command } from '../resp/write.ts';
+import { bulk, command } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
 import { Question } from './request.ts';
@@ -21,6 +22,8 @@ import { asked, fromShards, shardNames } from './scripts.ts';
 
 const ALREADY_THERE = /^-ERR Library '\w+' already exists/;
 const NOT_THERE = /^-ERR Library not found/;
+/** The first line of a library has its name within so many bytes. */
+const LONGEST_HEADER = 256;
 
 export const FUNCTION_COMMANDS: Readonly<Record<string, Handler>> = {
   'function|load': asked(load),
@@ -37,7 +40,7 @@ export const FUNCTION_COMMANDS: Readonly<Record<string, Handler>> = {
   'function|restore': asked(change),
   // The longest: of a shard that has them all.
   'function|list': asked(async (client, args) => longest(client, args, (reply) => visible(client, reply))),
-  'function|dump': asked((client, args) => longest(client, args)),
+  'function|dump': asked((client, args) => longest(client, args, portable)),
 };
 
 /** What may have emptied the servers of more than it should. */
@@ -58,6 +61,20 @@ function visible({ session }: Client, reply: Buffer): Buffer {
   );
 }
 
+/** A FUNCTION DUMP without that: it can be restored here as well as at another cluster. */
+function portable(reply: Buffer): Buffer {
+  const payload = decode(reply);
+  if (!Buffer.isBuffer(payload)) return reply;
+  const rest = withoutLibraries(payload, LONGEST_HEADER, isOurs);
+  return rest === undefined ? reply : bulk(rest);
+}
+
+/** Whether a library's code, or its beginning, is named as the proxy's own are. */
+function isOurs(code: string): boolean {
+  const [header = ''] = code.split('\n', 1);
+  return header.toLowerCase().includes(RESERVED);
+}
+
 /** Of a library in FUNCTION LIST, in either version. */
 function nameOf(library: Decoded): Decoded | undefined {
   const flat = library instanceof Pairs ? library.entries.flat() : (library as readonly Decoded[]);
@@ -65,8 +82,7 @@ function nameOf(library: Decoded): Decoded | undefined {
 }
 
 async function load(client: Client, args: SavedArguments): Promise<Buffer> {
-  const [header = ''] = args.text(args.argc - 1).split('\n', 1);
-  if (header.toLowerCase().includes(RESERVED))
+  if (isOurs(args.text(args.argc - 1)))
     return asServerSaid(`ERR slotless: libraries whose names begin with ${RESERVED} are the proxy's own`);
   const names = shardNames(client);
   const slots = client.cluster.shardSlots();
@@ -90,7 +106,7 @@ async function load(client: Client, args: SavedArguments): Promise<Buffer> {
 async function longest(
   client: Client,
   args: SavedArguments,
-  shown: (reply: Buffer) => Buffer = (reply) => reply,
+  shown: (reply: Buffer) => Buffer,
 ): Promise<Buffer> {
   const names = shardNames(client);
   const replies = (await fromShards(client, args.request)).map((reply) =>

@@ -247,6 +247,25 @@ redis.registerCommand('A.GO', () => 1);`;
       assert.equal(await client.ask('TFUNCTION', 'DELETE', 'lib'), 'OK');
     });
 
+    test('FUNCTION DUMP is without them, and what RESTORE puts back leaves them', async () => {
+      const lua = "#!lua name=own\nredis.register_function('f', function() return 1 end)";
+      assert.equal(await client.ask('FUNCTION', 'LOAD', lua), 'own');
+      const bare = await client.call('FUNCTION', 'DUMP');
+      assert.equal(await load(one('lib')), 'OK');
+      const dump = await client.call('FUNCTION', 'DUMP');
+      assert.deepEqual(dump, bare);
+      const payload = dump.subarray(dump.indexOf('\n') + 1, -2);
+      assert.equal(await client.ask('FUNCTION', 'DELETE', 'own'), 'OK');
+      for (const policy of [[], ['FLUSH'], ['REPLACE']]) {
+        assert.equal(await client.ask('FUNCTION', 'RESTORE', payload, ...policy), 'OK');
+        assert.deepEqual(await names(), ['lib']);
+        for (const { port } of cluster.primaries)
+          assert.equal(((await cluster.cli(port, 'FUNCTION', 'LIST')) as unknown[]).length >= 2, true);
+      }
+      assert.equal(await client.ask('FUNCTION', 'DELETE', 'own'), 'OK');
+      assert.equal(await client.ask('TFUNCTION', 'DELETE', 'lib'), 'OK');
+    });
+
     test('who may not load functions at the servers may not load them here', async () => {
       const rules = ['on', '>p', '+@all', '-function|load', '-function|delete'];
       for (const { port } of cluster.primaries) await cluster.cli(port, 'ACL', 'SETUSER', 'reader', ...rules);
