@@ -50,14 +50,16 @@ export interface Terms {
  */
 export type Took = (task: number, reply: Buffer, node: string | undefined) => boolean;
 
+/** How long until a node that had enough to do is looked at again, ms. */
+const AGAIN = 5;
+
 export class Errand {
   private readonly client: Client;
   private readonly tasks: readonly Task[];
   private readonly terms: Terms;
   private readonly took: Took;
-  private readonly callers: { readonly primary: OnLane; readonly replica: OnLane };
+  private readonly callers: (OnLane | undefined)[] = [];
   private readonly answered: Uint8Array;
-  private readonly go = () => this.fill();
   private next = 0;
   private left: number;
   private underWay = 0;
@@ -74,11 +76,6 @@ export class Errand {
     this.took = took;
     this.left = tasks.length;
     this.answered = new Uint8Array(tasks.length);
-    const key: LaneKey = { ...laneOf(client.cluster, client.session), resp: terms.resp };
-    this.callers = {
-      primary: new OnLane(client, key),
-      replica: new OnLane(client, { ...key, readOnly: true }),
-    };
   }
 
   /** Sends them all; resolves when each has been taken, or no more is wanted. Rejects when too much comes in. */
@@ -88,8 +85,7 @@ export class Errand {
       const timer = setTimeout(() => errand.end(), terms.timeout);
       errand.done = (error) => {
         clearTimeout(timer);
-        errand.callers.primary.leave();
-        errand.callers.replica.leave();
+        for (const caller of errand.callers) caller?.leave();
         if (error === undefined) resolve();
         else reject(error);
       };
@@ -110,14 +106,21 @@ export class Errand {
     this.filling = false;
   }
 
-  /** False when its node has enough to do for now: `fill` is called when that changes. */
+  /** False when its node has enough to do for now: it is looked at again. */
   private hasRoom({ whom, replica }: Task): boolean {
     if (Buffer.isBuffer(whom)) return true;
     const node = typeof whom === 'number' ? this.client.cluster.ownerOf(whom) : whom;
-    const link = node?.link((replica ? this.callers.replica : this.callers.primary).lane);
-    if (link === undefined || !link.full) return true;
-    link.whenRoom(this.go);
+    if (node?.link(this.callerTo(replica).lane).full !== true) return true;
+    // No `whenRoom`: a node that never has room again would keep every errand that waited for it.
+    setTimeout(() => this.fill(), AGAIN);
     return false;
+  }
+
+  private callerTo(replica: boolean): OnLane {
+    const { client, terms } = this;
+    const key = { ...laneOf(client.cluster, client.session), resp: terms.resp, readOnly: replica };
+    this.callers[Number(replica)] ??= new OnLane(client, key);
+    return this.callers[Number(replica)]!;
   }
 
   private async start(at: number, task: Task): Promise<void> {
@@ -125,9 +128,8 @@ export class Errand {
     if (Buffer.isBuffer(whom)) return this.take(at, whom, undefined);
     for (let wait = this.equip(task); wait !== undefined; wait = this.equip(task)) await wait;
     if (this.isOver) return;
-    const caller = replica ? this.callers.replica : this.callers.primary;
     const slot = typeof whom === 'number' ? whom : FIXED;
-    const call: ErrandCall = new ErrandCall(caller, slot, onlyReads(command), {
+    const call: ErrandCall = new ErrandCall(this.callerTo(replica), slot, onlyReads(command), {
       take: (reply) => this.take(at, reply, call.node?.address),
       grow: (bytes) => this.grow(bytes),
       isGone: () => this.isOver,
@@ -137,7 +139,7 @@ export class Errand {
   }
 
   /** Scripts and functions that one shard knows are known to all: see scripts.ts. What has to be waited for, if anything. */
-  private equip({ command, args, whom }: Task): Promise<unknown> | undefined {
+  private equip({ command, args, whom, replica }: Task): Promise<unknown> | undefined {
     if (command.script === SCRIPT.none || Buffer.isBuffer(whom) || this.isOver) return undefined;
     const { repertoire, cluster } = this.client;
     if (command.script === SCRIPT.source) {
@@ -146,7 +148,7 @@ export class Errand {
     }
     const node = typeof whom === 'number' ? cluster.ownerOf(whom) : whom;
     return (
-      node && repertoire.prepare(command.script, args.text(1), node, node.link(this.callers.primary.lane))
+      node && repertoire.prepare(command.script, args.text(1), node, node.link(this.callerTo(replica).lane))
     );
   }
 
@@ -228,7 +230,7 @@ class OnLane implements Caller {
     return false;
   }
 
-  /** What reads here is sent again only when nothing that writes can have been sent behind it. */
+  /** The tasks of one errand have no order among themselves. */
   writesBehind(): boolean {
     return false;
   }

@@ -45,10 +45,12 @@ export function savedArguments(f: Frame): SavedArguments {
 
 const NO_LIMITS: RequestLimits = { arguments: 2 ** 30, bulk: 2 ** 30, inline: 2 ** 30 };
 
+const scratch = new Frame();
+
 /** A command that the proxy has made: its words, the name first. */
 export function argumentsOf(words: readonly Uint8Array[]): SavedArguments {
   const bytes = command(words);
-  const f = new Frame();
+  const f = scratch;
   f.reset(0);
   if (frame(f, bytes, bytes.length, NO_LIMITS, true) !== COMMAND) throw new Error('a command has a name');
   return new SavedArguments(f);

@@ -41,13 +41,13 @@ export function targetsOf(cluster: Cluster, on: string, writes: boolean): Target
 function find(cluster: Cluster, on: string, writes: boolean): Target[] {
   switch (on.toLowerCase()) {
     case 'primaries':
-      return nodesOf(cluster).filter(({ replica }) => !replica);
+      return primariesOf(cluster);
     case 'replicas':
       return nodesOf(cluster).filter(({ replica }) => replica);
     case 'all':
       return nodesOf(cluster);
     case 'random': {
-      const nodes = nodesOf(cluster).filter(({ replica }) => !writes || !replica);
+      const nodes = writes ? primariesOf(cluster) : nodesOf(cluster);
       return nodes.length === 0 ? [] : [nodes[Math.floor(Math.random() * nodes.length)]!];
     }
   }
@@ -81,22 +81,28 @@ function ofSlot(cluster: Cluster, slot: number): Target[] {
   return owner === undefined ? [] : [{ name: owner.address, whom: slot, replica: false }];
 }
 
-/** All nodes by their shard's lowest slot; primaries without slots have none of the data and are left out. */
+function primariesOf(cluster: Cluster): Target[] {
+  return shardSlots(cluster).map((slot) => ({
+    name: cluster.primaryOf(slot)!.address,
+    whom: slot,
+    replica: false,
+  }));
+}
+
+/** All nodes by their shard's lowest slot; a primary without slots has none of the data and is left out. */
 function nodesOf(cluster: Cluster): Target[] {
-  return cluster
-    .shardSlots()
-    .toSorted((a, b) => a - b)
-    .flatMap((slot) => {
-      const shard = cluster.slots[slot]!;
-      return cluster
-        .allNodes()
-        .filter((one) => one.shard === shard)
-        .map(({ node, primary }) => ({
-          name: node.address,
-          whom: primary ? slot : node,
-          replica: !primary,
-        }));
-    });
+  const shards = Map.groupBy(cluster.allNodes(), ({ shard }) => shard);
+  return shardSlots(cluster).flatMap((slot) =>
+    shards.get(cluster.slots[slot]!)!.map(({ node, primary }) => ({
+      name: node.address,
+      whom: primary ? slot : node,
+      replica: !primary,
+    })),
+  );
+}
+
+function shardSlots(cluster: Cluster): number[] {
+  return cluster.shardSlots().toSorted((a, b) => a - b);
 }
 
 /** The node of a `host:port`, if the cluster has it. */

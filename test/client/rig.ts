@@ -10,6 +10,7 @@ import { Scripts } from '../../src/client/repertoire.ts';
 import { Revoked } from '../../src/client/revoked.ts';
 import { Tracking } from '../../src/client/tracking.ts';
 import type { ClusterOptions } from '../../src/cluster/cluster.ts';
+import { withOwn } from '../../src/command/own.ts';
 import { CommandTable } from '../../src/command/table.ts';
 import { Functions } from '../../src/functions/functions.ts';
 import { Pool } from '../../src/functions/pool.ts';
@@ -43,7 +44,7 @@ export async function room(
   cluster: Partial<ClusterOptions> = {},
 ): Promise<Room> {
   commands ??= commandReply();
-  const table = CommandTable.parse(parse(await commands));
+  const table = CommandTable.parse(withOwn(parse(await commands)));
   const flags = Object.entries(settings).flatMap(([path, value]) => [`--${path}`, String(value)]);
   const config = withFiles([...SEED, ...flags]);
   const stage = await rig(t, cluster);
