@@ -10,7 +10,7 @@
 
 import { Call } from '../cluster/call.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import type { Lane, LaneKey } from '../cluster/lanes.ts';
+import type { Lane } from '../cluster/lanes.ts';
 import type { Node } from '../cluster/node.ts';
 import { type Caller, FIXED, type Sending } from '../cluster/sending.ts';
 import { type Command, SCRIPT } from '../command/command.ts';
@@ -117,10 +117,9 @@ export class Errand {
   }
 
   private callerTo(replica: boolean): OnLane {
-    const { client, terms } = this;
-    const key = { ...laneOf(client.cluster, client.session), resp: terms.resp, readOnly: replica };
-    this.callers[Number(replica)] ??= new OnLane(client, key);
-    return this.callers[Number(replica)]!;
+    const at = Number(replica);
+    this.callers[at] ??= new OnLane(this.client, this.terms.resp, replica);
+    return this.callers[at];
   }
 
   private async start(at: number, task: Task): Promise<void> {
@@ -200,10 +199,11 @@ class OnLane implements Caller {
   private inFlight = 0;
   private leaving = false;
 
-  constructor(client: Client, key: LaneKey) {
+  constructor(client: Client, resp: 2 | 3, readOnly: boolean) {
+    const { cluster, session } = client;
     this.client = client;
-    this.cluster = client.cluster;
-    this.lane = this.cluster.enterLane(key);
+    this.cluster = cluster;
+    this.lane = cluster.enterLane({ ...laneOf(cluster, session), resp, readOnly });
   }
 
   leave(): void {
