@@ -147,6 +147,18 @@ test('commands that are never sent for want of time are late like others, and th
   );
 });
 
+test('it waits for the end of a pause of writes, as whatever may write', async (t) => {
+  const stage = await room(t);
+  const [client, chief] = [await stage.connect(), await stage.connect()];
+  await chief.ask('CLIENT', 'PAUSE', 60_000, 'WRITE');
+  const reply = client.ask('RMR.FANOUT', 'count', 'DBSIZE');
+  await until('it to wait', () =>
+    [...stage.context.clients.values()].some(({ session }) => session.postponed),
+  );
+  await chief.ask('CLIENT', 'UNPAUSE');
+  assert.equal(await reply, 2);
+});
+
 // ---- reducers of libraries
 
 interface Scripted {

@@ -400,5 +400,19 @@ for (const server of await availableServers()) {
       for (const { client } of clients)
         await until('all to answer', async () => (await others(client)) === KEYS);
     });
+
+    test('a shard that dies is a part that failed, and answers again when a replica has taken over', async () => {
+      const [dead] = cluster.primaries;
+      const name = `${dead!.host}:${dead!.port}`;
+      await cluster.kill(dead!.port);
+      for (const { client } of clients) {
+        const came = await client.ask('RMR.FANOUT', 'PARTIAL', 'yes', 'TIMEOUT', 100, 'count', 'KEYS', 'n:*');
+        assert.ok(Number(came) > 0 && Number(came) < KEYS, String(came));
+        const reply = String(await client.ask('RMR.FANOUT', 'TIMEOUT', 100, 'sum', 'DBSIZE'));
+        assert.match(reply, new RegExp(`^Error: (ERR|CLUSTERDOWN) slotless: part node ${name} failed: `));
+      }
+      for (const { client } of clients)
+        assert.equal(await client.ask('RMR.FANOUT', 'TIMEOUT', 20_000, 'count', 'KEYS', 'n:*'), KEYS);
+    });
   });
 }
