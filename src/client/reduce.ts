@@ -103,6 +103,7 @@ function planOf(client: Client, reducer: string, options: ReduceOptions): Plan {
   const { timeout = client.context.functions.settings.remoteTaskTimeout } = options;
   if (!Number.isInteger(timeout) || timeout < 1 || timeout > LONGEST_TIMEOUT)
     throw new ServerError(`ERR TIMEOUT must be from 1 to ${LONGEST_TIMEOUT} ms`);
+  if (typeof on !== 'string') throw new ServerError('ERR ON must be a text');
   if (order !== 'node' && order !== 'arrival') throw new ServerError('ERR ORDER must be node or arrival');
   if (partial !== undefined && typeof partial !== 'boolean')
     throw new ServerError('ERR PARTIAL must be yes or no');

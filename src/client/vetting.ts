@@ -23,11 +23,11 @@ export interface Vetted {
 /** The proxy says them for all servers together; of one server they make sense, too. */
 const OF_A_NODE = new Set(['ping', 'echo', 'time', 'role']);
 /** The proxy does them at all nodes, and has to know of it. */
-const BY_ITSELF =
-  /^(function\|(load|delete|flush|restore|list|dump)|script\|(load|flush|debug)|acl\|(setuser|deluser|load))$/;
+const BY_ITSELF = /^(function\|(?!kill$).*|script\|(load|flush|debug)|acl\|(setuser|deluser|load))$/;
 
 /** @throws ServerError that says why it is not sent */
 export function vet({ context }: Client, words: readonly Uint8Array[]): Vetted {
+  if (words.length === 0) throw new ServerError('ERR a command must have a name');
   const args = argumentsOf(words);
   const command = context.table.find(args);
   if (command === undefined) refuse(errors.unknownCommand(args));
