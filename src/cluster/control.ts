@@ -68,13 +68,20 @@ export class Controls {
     }
   }
 
-  close(): void {
-    this.closed = true;
-    for (const { control, timer } of this.kept.values()) {
+  /** Closes what is kept to other nodes than these. */
+  keepOnly(nodes: readonly { readonly host: string; readonly port: number }[]): void {
+    const keys = new Set(nodes.map(({ host, port }) => `${host} ${port}`));
+    for (const [key, { control, timer }] of this.kept) {
+      if (keys.has(key)) continue;
       clearTimeout(timer);
       control.close();
+      this.kept.delete(key);
     }
-    this.kept.clear();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.keepOnly([]);
   }
 
   private keep(key: string, control: Control): void {

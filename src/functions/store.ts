@@ -21,7 +21,7 @@ import { dropAt, putAt, recordAt, versionsAt } from './shard.ts';
 /** Between two questions, ms. */
 const EVERY = 500;
 /** A question that is put again and again keeps its connection for so long, ms. */
-const KEEP = 60_000;
+const KEEP = 10_000;
 /** A change logs in, asks, writes, and takes back; each may take as long as a reply may. */
 const STEPS = 4;
 
@@ -73,6 +73,7 @@ export class Store {
   /** The cluster has changed: somebody may have joined, or have lost what it had. */
   follow(topology: Topology): void {
     this.topology = topology;
+    this.controls.keepOnly(this.primaries);
     void this.restore();
   }
 
@@ -241,6 +242,9 @@ export class Store {
       const { name, message } = error as Error;
       if (name !== 'ReplyError' || message.startsWith('READONLY ')) this.options.stale();
       throw error;
+    } finally {
+      // It may have left the cluster meanwhile.
+      this.controls.keepOnly(this.primaries);
     }
   }
 

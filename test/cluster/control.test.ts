@@ -109,3 +109,20 @@ test('a connection is kept for the next question for a moment, unless it has fai
   assert.equal(await ask('+5\r\n', 3), '5');
   await until('the one that nobody needs to be closed', () => peer.sockets[3]!.readableEnded);
 });
+
+test('what is kept to a node that counts no more is closed', async (t) => {
+  const peers = [await Peer.listen(t), await Peer.listen(t)] as const;
+  const controls = new Controls(60_000);
+  t.after(() => controls.close());
+  for (const peer of peers) {
+    const options = { host: '127.0.0.1', port: peer.port, username: '', password: '', timeout: 2000 };
+    const asked = controls.with(options, true, (control) => control.ask('PING'));
+    await peer.gets(encode(['PING']));
+    peer.say('+PONG\r\n');
+    assert.equal(await asked, 'PONG');
+  }
+  const [gone, kept] = peers;
+  controls.keepOnly([{ host: '127.0.0.1', port: kept.port }]);
+  await until('it to be closed', () => gone.sockets[0]!.readableEnded, 5000, 1);
+  assert.equal(kept.sockets[0]!.readableEnded, false);
+});
