@@ -4,21 +4,17 @@ import * as errors from '../resp/errors.ts';
 import { Asker, type OnBehalf, ownUser } from './asker.ts';
 import { parseReply, type SavedArguments } from './saved.ts';
 
+/** A command, its name first. */
+type Words = Pick<SavedArguments, 'words'>;
+
 /**
  * The error for a user whom the servers' ACL rules deny a command; undefined when they allow it. They are asked
  * with the proxy's own rights; where they can't say, nobody may.
  */
-export function denial(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
-  return denialOf(client, args.words());
-}
-
-/** The same of any command, given by its words. */
-export async function denialOf(
-  client: OnBehalf,
-  words: readonly (string | Buffer)[],
-): Promise<Buffer | undefined> {
+export async function denial(client: OnBehalf, args: Words): Promise<Buffer | undefined> {
   const { username, id } = client.session;
   const user = username === '' ? 'default' : Buffer.from(username, 'latin1');
+  const words = args.words();
   const slot = client.cluster.anySlot(id);
   const verdict = parseReply(
     await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'DRYRUN', user, ...words])),
@@ -29,7 +25,7 @@ export async function denialOf(
 }
 
 /** The same for what the proxy's own user does in the client's place: where that is the client's too, a server judges. */
-export async function denialOfOther(client: OnBehalf, args: SavedArguments): Promise<Buffer | undefined> {
+export async function denialOfOther(client: OnBehalf, args: Words): Promise<Buffer | undefined> {
   const own = ownUser(client.context.config);
   return client.session.username === own.username ? undefined : denial(client, args);
 }

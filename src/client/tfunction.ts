@@ -15,7 +15,7 @@ import type { Frame } from '../resp/request.ts';
 import { encode, OK, type Value } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
-import { denialOf } from './rights.ts';
+import { denialOfOther } from './rights.ts';
 import { SavedArguments } from './saved.ts';
 
 export const TFUNCTION_COMMANDS: Readonly<Record<string, Handler>> = { tfunction };
@@ -49,7 +49,8 @@ async function allowed(
   words: readonly string[],
   work: () => Promise<Buffer>,
 ): Promise<Buffer> {
-  return (await denialOf(client, words)) ?? work();
+  const like = { words: () => words.map((word) => Buffer.from(word)) };
+  return (await denialOfOther(client, like)) ?? work();
 }
 
 // ---- LOAD [REPLACE] [CONFIG json] code

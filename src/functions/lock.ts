@@ -19,6 +19,8 @@ export interface LockOptions {
   readonly most: number;
   /** For how long it is tried, ms. */
   readonly patience: number;
+  /** What is thrown where it can't be had. */
+  readonly failure: (error: Error) => Error;
 }
 
 /** Does some work that nobody else does. `inTime`: whether the lock is sure to be held for long enough to write. */
@@ -27,7 +29,11 @@ export async function withLock<T>(
   options: LockOptions,
   work: (inTime: () => boolean) => Promise<T>,
 ): Promise<T> {
-  await acquire(control, options);
+  try {
+    await acquire(control, options);
+  } catch (error) {
+    throw options.failure(error as Error);
+  }
   const begun = performance.now();
   try {
     return await work(() => performance.now() - begun < options.most / 2);

@@ -134,9 +134,9 @@ export class Store {
     const arbiter = this.topology.shards[this.topology.slots[0] ?? NO_SHARD]?.primary;
     if (arbiter === undefined) return Promise.reject(new Error('slotless: slot 0 has no owner'));
     const holder = `${id}${this.changes++}`;
-    return this.at(arbiter, (control) =>
-      withLock(control, { holder, most: STEPS * timeout, patience }, work),
-    );
+    const failure = (error: Error) => unchanged(this.reasonOf(arbiter, error));
+    const options = { holder, most: STEPS * timeout, patience, failure };
+    return this.at(arbiter, (control) => withLock(control, options, work));
   }
 
   private async write(record: LibraryRecord, before: LibraryRecord | undefined): Promise<void> {
@@ -177,7 +177,7 @@ export class Store {
       await this.at(node, (control) => this.exchange(control));
       this.troubled = false;
     } catch (error) {
-      this.complain(address, (error as Error).message);
+      this.complain(this.reasonOf(node, error as Error));
     } finally {
       this.asking.delete(address);
     }
@@ -226,7 +226,7 @@ export class Store {
           await this.at(node, work);
           return [];
         } catch (error) {
-          return [`node ${addressOf(node)}: ${(error as Error).message}`];
+          return [this.reasonOf(node, error as Error)];
         }
       }),
     );
@@ -238,25 +238,31 @@ export class Store {
     const { username, password, timeout } = this.options;
     try {
       return await this.controls.with({ host, port, username, password, timeout }, true, work);
-    } catch (error) {
-      const { name, message } = error as Error;
-      if (name !== 'ReplyError' || message.startsWith('READONLY ')) this.options.stale();
-      throw error;
     } finally {
       // It may have left the cluster meanwhile.
       this.controls.keepOnly(this.primaries);
     }
   }
 
+  /** What is told of a node that could not be asked. A map may be wrong that has it. */
+  private reasonOf(node: NodeInfo, { name, message }: Error): string {
+    if (name !== 'ReplyError' || message.startsWith('READONLY ')) this.options.stale();
+    return `node ${addressOf(node)}: ${message}`;
+  }
+
   /** One line when nobody can keep libraries here, until somebody can. */
-  private complain(node: string, reason: string): void {
-    if (this.troubled || !/^(NOPERM|ERR unknown command)/i.test(reason)) return;
+  private complain(reason: string): void {
+    if (this.troubled || !/^node \S+: (NOPERM|ERR unknown command)/.test(reason)) return;
     this.troubled = true;
     this.options.log.warn(
-      { node, reason },
+      { reason },
       'libraries of remote functions can not be kept in the cluster: there are those of functions.dir alone',
     );
   }
+}
+
+function unchanged(why: string): Error {
+  return new Error(`slotless: nothing was changed: ${why}`);
 }
 
 function addressOf({ host, port }: NodeInfo): string {

@@ -295,6 +295,24 @@ redis.registerCommand('A.GO', () => 1);`;
       assert.equal(await client.ask('TFUNCTION', 'DELETE', 'lib'), 'OK');
     });
 
+    test('a proxy whose user may not keep libraries says so, and serves all else', async () => {
+      const rules = ['on', '>p', '~*', '&*', '+@all', '-function'];
+      for (const { port } of cluster.primaries) await cluster.cli(port, 'ACL', 'SETUSER', 'poor', ...rules);
+      const settings = { username: 'poor', password: 'p', clientAuth: 'proxy' };
+      const poor = await startProxy({ cluster, settings });
+      await poor.logged(/can not be kept in the cluster/);
+      const asks = await poor.connect();
+      assert.equal(await asks.ask('GET', 'k'), null);
+      assert.match(
+        String(await asks.ask('TFUNCTION', 'LOAD', one('lib'))),
+        /ERR slotless: nothing was changed: node 127\.0\.0\.1:\d+: NOPERM .*'function\|load' command/,
+      );
+      assert.deepEqual(await asks.ask('TFUNCTION', 'LIST'), []);
+      asks.destroy();
+      await poor.stop();
+      assert.equal(poor.log.filter((line) => /can not be kept/.test(line)).length, 1);
+    });
+
     test('in a transaction libraries can be listed, and not changed', async () => {
       assert.equal(await client.ask('MULTI'), 'OK');
       assert.equal(await client.ask('TFUNCTION', 'LIST'), 'QUEUED');

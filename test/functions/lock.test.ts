@@ -46,7 +46,8 @@ for (const server of await availableServers()) {
       controls.push(control);
       return control;
     };
-    const options = (holder: string) => ({ holder, most: 300, patience: 5000 });
+    const failure = (error: Error) => new Error(`not locked: ${error.message}`);
+    const options = (holder: string) => ({ holder, most: 300, patience: 5000, failure });
 
     test('one has the lock, the others wait', async () => {
       let inside = 0;
@@ -86,8 +87,8 @@ for (const server of await availableServers()) {
     test('one that waits for too long gives up', async () => {
       const control = connect();
       assert.equal(await lockAt(control, 'a'), true);
-      const waiting = withLock(connect(), { holder: 'b', most: 60_000, patience: 50 }, async () => {});
-      await assert.rejects(waiting, /others are changing libraries/);
+      const waiting = withLock(connect(), { ...options('b'), most: 60_000, patience: 50 }, async () => {});
+      await assert.rejects(waiting, /not locked: others are changing libraries/);
       await unlockAt(control, 'b');
       assert.equal(await holderAt(control), 'a');
     });
