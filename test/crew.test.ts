@@ -135,4 +135,16 @@ describe('workers that die', () => {
     assert.equal(written, fresh.length);
     for (const client of [...fresh, ...clients, last!]) client.destroy();
   });
+
+  test('libraries of remote functions are there at one that comes later', async () => {
+    const [loader] = await several(1);
+    const code = "#!js api_version=1.0 name=lib\nredis.registerFunction('f', () => 1);";
+    assert.equal(await loader!.ask('TFUNCTION', 'LOAD', code), 'OK');
+    const before = await several(20);
+    await kill(6, before);
+    const fresh = await several(20);
+    for (const client of fresh)
+      assert.equal(((await client.ask('TFUNCTION', 'LIST')) as unknown[]).length, 1);
+    for (const client of [...before, ...fresh, loader!]) client.destroy();
+  });
 });

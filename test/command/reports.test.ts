@@ -116,6 +116,13 @@ test('functions are counted once, and the script that runs is shown', () => {
   assert.equal(mergeFunctionStats([node(null)]).get('running_script'), null);
 });
 
+test('functions that nobody is told of are not counted', () => {
+  const engines = [text('LUA'), [text('libraries_count'), 3, text('functions_count'), 5]];
+  const merged = mergeFunctionStats([[text('running_script'), null, text('engines'), engines]], 2);
+  const lua = (merged.get('engines') as Map<string, Map<string, number>>).get('LUA')!;
+  assert.deepEqual([...lua.values()], [1, 3]);
+});
+
 test('memory is summed, ratios are of the sums, and unknown ones the largest', () => {
   const node = (total: number, peak: number, keys: number): Reply => [
     ...[text('peak.allocated'), peak, text('total.allocated'), total, text('startup.allocated'), 100],
