@@ -57,6 +57,7 @@ for (const server of await availableServers()) {
 
     const bodies = (store: Store) =>
       Object.fromEntries(store.libraries().map((one) => [one.name, one.code.split('\n')[1]]));
+    const sorted = (store: Store) => Object.entries(bodies(store)).sort();
     const carriersAt = async (port: number) => {
       const list = (await cluster.cli(port, 'FUNCTION', 'LIST')) as Value[][];
       return list.map((each) => String((each[5] as Value[][])[0]![1])).sort();
@@ -106,6 +107,25 @@ for (const server of await availableServers()) {
       const winner = String(outcomes.findIndex(({ status }) => status === 'fulfilled'));
       for (const store of all) await until('all to have the same', () => bodies(store)['a'] === winner);
       await settled(1);
+    });
+
+    test('many changes at once end the same everywhere, also where nodes are emptied meanwhile', async () => {
+      const all = await Promise.all([open(), open(), open()]);
+      const work = all.map(async (store, who) => {
+        for (let i = 0; i < 12; i++) {
+          const name = `lib${(i + who) % 3}`;
+          if (i % 4 === 3) await store.delete(name).catch(() => {});
+          else await store.load(library(name, `${who} ${i}`), fine);
+          if (i % 5 === who)
+            await cluster.cli(cluster.primaries[who]!.port, 'FUNCTION', 'FLUSH', i % 2 ? 'SYNC' : 'ASYNC');
+        }
+      });
+      await Promise.all(work);
+      await settled(3);
+      await until('all stores to have the same', () =>
+        all.every((store) => JSON.stringify(sorted(store)) === JSON.stringify(sorted(all[0]!))),
+      );
+      assert.deepEqual(sorted(await open()), sorted(all[0]!));
     });
 
     test('a primary that was emptied is given again what it lacks', async () => {
