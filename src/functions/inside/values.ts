@@ -132,8 +132,7 @@ export const VALUES = `
   function describe(thrown) {
     try {
       const text = thrown instanceof Error ? String(thrown.message)
-        : typeof thrown === 'string' ? thrown
-        : stringify(thrown) || String(thrown);
+        : typeof thrown === 'object' ? stringify(thrown) : String(thrown);
       return text.length > ${MAX_ERROR} ? cut(text, 0, ${MAX_ERROR}) : text;
     } catch {
       return 'An error that can not be told';
