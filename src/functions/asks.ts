@@ -36,7 +36,7 @@ export class Asks {
    */
   add(written: unknown, buffers: readonly Uint8Array[]): { ask: number; question: Question } {
     const { ids, raw } = written as { ids: unknown; raw?: unknown };
-    if (!Array.isArray(ids) || !ids.every(Number.isSafeInteger))
+    if (!Array.isArray(ids) || ids.length === 0 || !ids.every(Number.isSafeInteger))
       throw new TypeError('A question without a name');
     const question = toQuestion(written as Readonly<Record<string, unknown>>, buffers);
     const ask: Ask = {

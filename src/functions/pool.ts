@@ -14,7 +14,6 @@ import {
   DROPPED,
   type Ending,
   type News,
-  type Order,
   type Question,
   type Report,
   type Source,
@@ -38,10 +37,12 @@ export const MAX_RUNS = 10_000;
 /** ms that looking at a library may take, waiting for a thread included. */
 const INSPECT_TIME = 30_000;
 
+/** What there is to do: a job, or a library to look at. */
+type Work = { readonly job: Job } | { readonly source: Source };
+
 interface Run {
   readonly id: number;
-  readonly order: Order;
-  readonly version: string;
+  readonly work: Work;
   readonly host: Host | undefined;
   readonly settle: (ending: Ending) => void;
   readonly timer: NodeJS.Timeout;
@@ -60,25 +61,14 @@ export class Pool implements Runner, SeatEvents {
     this.options = options;
   }
 
-  async inspect(source: Source): Promise<Registrations> {
-    const { name, apiVersion, code, config } = source;
-    const ending = await this.begin(INSPECT_TIME, undefined, '', (run) => ({
-      type: 'inspect',
-      run,
-      source: { name, apiVersion, code, config },
-      lockTimeout: this.options.lockTimeout(),
-    }));
+  async inspect({ name, apiVersion, code, config }: Source): Promise<Registrations> {
+    const ending = await this.begin({ source: { name, apiVersion, code, config } }, INSPECT_TIME, undefined);
     if ('registrations' in ending) return ending.registrations;
     throw new Error('error' in ending ? ending.error : TERMINATED);
   }
 
   async run(job: Job, host: Host): Promise<Outcome> {
-    const ending = await this.begin(job.maxRunTime, host, job.library.version, (run) => ({
-      type: 'start',
-      run,
-      job,
-      lockTimeout: this.options.lockTimeout(),
-    }));
+    const ending = await this.begin({ job }, job.maxRunTime, host);
     if ('reply' in ending || 'result' in ending) return ending;
     throw new Error('error' in ending ? ending.error : TERMINATED);
   }
@@ -107,19 +97,14 @@ export class Pool implements Runner, SeatEvents {
     this.placeWaiting();
   }
 
-  private begin(
-    time: number,
-    host: Host | undefined,
-    version: string,
-    toOrder: (run: number) => Order,
-  ): Promise<Ending> {
+  private begin(work: Work, time: number, host: Host | undefined): Promise<Ending> {
     if (this.closed) return Promise.resolve({ error: 'The proxy is closing' });
     if (this.runs.size >= MAX_RUNS) return Promise.resolve({ error: 'Too many functions are running' });
     const id = ++this.lastRun;
     return new Promise((settle) => {
       const timer = setTimeout(() => this.giveUp(run), time);
       timer.unref();
-      const run: Run = { id, order: toOrder(id), version, host, settle, timer, seat: undefined };
+      const run: Run = { id, work, host, settle, timer, seat: undefined };
       this.runs.set(id, run);
       this.waiting.add(run);
       this.placeWaiting();
@@ -132,20 +117,29 @@ export class Pool implements Runner, SeatEvents {
       const seat = this.seatFor(run);
       if (!seat) break;
       this.waiting.delete(run);
-      run.seat = seat;
-      seat.runs.add(run.id);
-      seat.versions.add(run.version);
-      seat.order(run.order);
+      this.place(run, seat);
     }
     // One to spare, so that the next job finds it started.
     const busy = this.seats.every((seat) => !seat.free || seat.runs.size > 0);
     if (busy && this.runs.size > 0) this.open();
   }
 
-  private seatFor({ version }: Run): Seat | undefined {
+  private place(run: Run, seat: Seat): void {
+    const { id, work } = run;
+    const lockTimeout = this.options.lockTimeout();
+    run.seat = seat;
+    seat.runs.add(id);
+    if ('job' in work) seat.start(id, work.job, lockTimeout);
+    else seat.order({ type: 'inspect', run: id, source: work.source, lockTimeout });
+  }
+
+  private seatFor({ work }: Run): Seat | undefined {
+    const version = 'job' in work ? work.job.library.version : undefined;
     const free = this.seats.filter((seat) => seat.free);
     const idle = free.filter((seat) => seat.runs.size === 0);
-    return idle.find((seat) => seat.versions.has(version)) ?? idle[0] ?? this.open() ?? free[0];
+    return (
+      idle.find((seat) => version !== undefined && seat.has(version)) ?? idle[0] ?? this.open() ?? free[0]
+    );
   }
 
   /** A thread more, if there may be one. */

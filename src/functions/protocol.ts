@@ -14,9 +14,24 @@ import type { Library, Registrations } from './library.ts';
 /** What a library is loaded from. */
 export type Source = Pick<Library, 'name' | 'apiVersion' | 'code' | 'config'>;
 
+type WithoutLibrary<Each> = Each extends Job ? Omit<Each, 'library'> : never;
+
+/** A job without its library, which is long and does not travel with each. */
+export type Task = WithoutLibrary<Job>;
+
 export type Order =
-  /** `lockTimeout`: ms. */
-  | { readonly type: 'start'; readonly run: number; readonly job: Job; readonly lockTimeout: number }
+  | {
+      readonly type: 'start';
+      readonly run: number;
+      readonly task: Task;
+      readonly version: string;
+      /** Where the thread does not have this version yet. */
+      readonly library: Library | undefined;
+      /** A version that the thread is not to keep any longer. */
+      readonly forget: string | undefined;
+      /** ms. */
+      readonly lockTimeout: number;
+    }
   | { readonly type: 'inspect'; readonly run: number; readonly source: Source; readonly lockTimeout: number }
   | { readonly type: 'answer'; readonly run: number; readonly ask: number; readonly answer: Answer }
   /** Nobody waits for it any more. */

@@ -9,7 +9,7 @@
 import { decode } from '../resp/value.ts';
 import { Asks, INVALID, MAX_ASKS, settlement } from './asks.ts';
 import { Engine, type HostFunction } from './engine.ts';
-import type { Job, Sent } from './job.ts';
+import type { Sent } from './job.ts';
 import type { Registrations } from './library.ts';
 import {
   asBuffer,
@@ -23,7 +23,15 @@ import {
   toWords,
 } from './marshal.ts';
 import { PRELUDE } from './prelude.ts';
-import { type Answer, type Ending, type Level, type Question, type Source, TERMINATED } from './protocol.ts';
+import {
+  type Answer,
+  type Ending,
+  type Level,
+  type Question,
+  type Source,
+  type Task,
+  TERMINATED,
+} from './protocol.ts';
 
 export interface Limits {
   /** Bytes. */
@@ -49,7 +57,7 @@ const AFTERMATH = 20;
 const MAX_LOGS = 100;
 
 interface Run {
-  readonly job: Job;
+  readonly task: Task;
   readonly asks: Asks;
   ended: boolean;
 }
@@ -92,10 +100,6 @@ export class Sandbox {
     this.outside = outside;
   }
 
-  get idle(): boolean {
-    return this.runs.size === 0;
-  }
-
   /**
    * Runs the top level of the library, for at most so many ms.
    * @throws an Error with the text for TFUNCTION LOAD
@@ -109,27 +113,29 @@ export class Sandbox {
       if (thrown) failure = toFailure(thrown, () => !this.engine.compiles(code, name));
       registered = this.engine.enter('loaded');
     });
-    if (this.dead) throw new Error(`Failed loading library: ${TERMINATED}`);
-    if (failure) throw new Error(failure);
+    if (failure && !this.dead) throw new Error(failure);
+    if (this.dead || !registered) throw new Error(`Failed loading library: ${TERMINATED}`);
     const registrations = JSON.parse(registered) as Registrations | string;
     if (typeof registrations === 'string') throw new Error(registrations);
     this.registrations = registrations;
   }
 
-  start(id: number, job: Job, lockTimeout: number): void {
+  start(id: number, task: Task, lockTimeout: number): void {
     const buffers: Uint8Array[] = [];
-    this.runs.set(id, { job, asks: new Asks(this.limits.maxReplyBytes), ended: false });
+    this.runs.set(id, { task, asks: new Asks(this.limits.maxReplyBytes), ended: false });
     let args: string;
     try {
-      args = JSON.stringify(this.toArguments(job, buffers));
+      args = JSON.stringify(this.toArguments(task, buffers));
     } catch (error) {
       this.end(id, { error: (error as Error).message });
       this.leave(id);
       return;
     }
     this.given = buffers;
-    const blockAllowed = job.kind !== 'function' || job.blockAllowed;
-    this.slice(id, lockTimeout, () => this.engine.enter('start', id, job.kind, job.name, args, blockAllowed));
+    const blockAllowed = task.kind !== 'function' || task.blockAllowed;
+    this.slice(id, lockTimeout, () =>
+      this.engine.enter('start', id, task.kind, task.name, args, blockAllowed),
+    );
   }
 
   answer(id: number, askId: number, answer: Answer, lockTimeout: number): void {
@@ -273,21 +279,21 @@ export class Sandbox {
 
   private hasEnded(id: number, how: string, json: string): string {
     const kept = this.takeKept();
-    const job = this.runs.get(id)?.job;
+    const task = this.runs.get(id)?.task;
     if (how === 'exhausted') {
       this.exhausted = true;
       this.end(id, { error: TERMINATED });
-    } else if (job) this.end(id, this.toEnding(job, how, json, kept));
+    } else if (task) this.end(id, this.toEnding(task, how, json, kept));
     return '';
   }
 
-  private toEnding(job: Job, how: string, json: string, kept: readonly Uint8Array[]): Ending {
+  private toEnding(task: Task, how: string, json: string, kept: readonly Uint8Array[]): Ending {
     const { maxReplyBytes } = this.limits;
     try {
       const value = JSON.parse(json) as unknown;
       if (how === 'error') return { error: String(value) };
-      if (job.kind !== 'cluster')
-        return { reply: encodeReply(job.resp, fromCarrier(value, kept), maxReplyBytes) };
+      if (task.kind !== 'cluster')
+        return { reply: encodeReply(task.resp, fromCarrier(value, kept), maxReplyBytes) };
       return { result: bounded(toSent(value, kept), maxReplyBytes) };
     } catch (error) {
       return { error: (error as Error).message };
@@ -295,18 +301,18 @@ export class Sandbox {
   }
 
   /** The arguments of the function, behind its client. @throws where a text is none */
-  private toArguments(job: Job, buffers: Uint8Array[]): Carrier {
-    switch (job.kind) {
+  private toArguments(task: Task, buffers: Uint8Array[]): Carrier {
+    switch (task.kind) {
       case 'cluster':
-        return ['a', ...job.args.map((arg) => sentToCarrier(arg, buffers))];
+        return ['a', ...task.args.map((arg) => sentToCarrier(arg, buffers))];
       case 'reducer': {
-        const replies = job.replies.map((reply) => toCarrier(decode(asBuffer(reply)), 'text', buffers));
-        return ['a', ['a', ...replies], ['a', ...job.errors], ['a', ...job.args]];
+        const replies = task.replies.map((reply) => toCarrier(decode(asBuffer(reply)), 'text', buffers));
+        return ['a', ['a', ...replies], ['a', ...task.errors], ['a', ...task.args]];
       }
     }
-    const as = job.kind === 'function' && this.takesRaw(job.name) ? 'raw' : 'text';
+    const as = task.kind === 'function' && this.takesRaw(task.name) ? 'raw' : 'text';
     try {
-      return toCarrier(job.args.map(asBuffer), as, buffers);
+      return toCarrier(task.args.map(asBuffer), as, buffers);
     } catch {
       throw new Error('Can not convert argument to string');
     }

@@ -1,10 +1,11 @@
 // One function thread, as its worker sees it: what it has to do, and whether it comes back.
 //
 // The thread ends what goes on for too long by itself. This end watches over what the thread can't end: one native step
-// that takes for ever. It counts the CPU time of the thread, too, as at the lowest priority a thread may wait long for
+// that takes for ever. It counts the CPU time of the thread, too, as at its low priority a thread may wait long for
 // its turn: a thread that has used far more than it should for one slice is killed, with all that was on it.
 
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { Job } from './job.ts';
 import type { Answer, Order, Report, ThreadStart } from './protocol.ts';
 
 export interface SeatEvents {
@@ -18,14 +19,16 @@ export interface SeatEvents {
 const PATIENCE = 1000;
 /** ms between two looks at a thread that is at work. */
 const LOOK_EVERY = 250;
+/** Libraries that a thread keeps, compiled. */
+const MAX_LIBRARIES = 16;
 /** MB. Deep recursion in QuickJS takes about 30 times its own stack of this. */
 const STACK_MB = 16;
 
 export class Seat {
   /** Runs that are on it, suspended or not. */
   readonly runs = new Set<number>();
-  /** Versions of libraries that have run on it. */
-  readonly versions = new Set<string>();
+  /** Versions of libraries that it has; the longest unused comes first. */
+  private readonly versions = new Set<string>();
   /** The run that waits for a reply right now; 0: none. */
   calling = 0;
   private owed = 0;
@@ -65,6 +68,22 @@ export class Seat {
   /** It runs nothing at this moment. */
   get free(): boolean {
     return this.owed === 0;
+  }
+
+  has(version: string): boolean {
+    return this.versions.has(version);
+  }
+
+  start(run: number, job: Job, lockTimeout: number): void {
+    const { library, ...task } = job;
+    const { version } = library;
+    const known = this.versions.delete(version);
+    this.versions.add(version);
+    const [oldest] = this.versions;
+    const forget = this.versions.size > MAX_LIBRARIES ? oldest : undefined;
+    if (forget !== undefined) this.versions.delete(forget);
+    const given = known ? undefined : library;
+    this.order({ type: 'start', run, task, version, library: given, forget, lockTimeout });
   }
 
   order(order: Order): void {

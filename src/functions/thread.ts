@@ -24,8 +24,6 @@ import { cpu, type Outside, Sandbox } from './sandbox.ts';
 
 /** A tenth of what a worker has, where they compete. */
 const NICENESS = 10;
-/** Libraries that are kept compiled though nothing of them runs. */
-const MAX_KEPT = 16;
 /** The top level of a library may take so many times as long as a function, up to so many ms. */
 const LOADING_TIMES = 10;
 const LOADING_MOST = 5000;
@@ -34,7 +32,8 @@ class Thread implements Outside {
   private readonly start: ThreadStart;
   private readonly post: (report: Report) => void;
   private readonly compiled = compile();
-  /** By the version of the library; the longest unused comes first. */
+  /** By their versions, as long as the worker wants them kept. */
+  private readonly libraries = new Map<string, Library>();
   private readonly sandboxes = new Map<string, Sandbox>();
   /** Where each run is, with the ms that it may go on. */
   private readonly runs = new Map<number, { readonly sandbox: Sandbox; readonly lockTimeout: number }>();
@@ -102,10 +101,13 @@ class Thread implements Outside {
     this.post({ type: 'idle', worn: this.worn, ...this.soFar() });
   }
 
-  private async startRun({ run, job, lockTimeout }: Order & { type: 'start' }): Promise<void> {
-    const sandbox = await this.sandboxOf(job.library, lockTimeout);
+  private async startRun(order: Order & { type: 'start' }): Promise<void> {
+    const { run, task, version, library, forget, lockTimeout } = order;
+    if (library) this.libraries.set(version, library);
+    if (forget !== undefined) this.forget(forget);
+    const sandbox = await this.sandboxOf(version, lockTimeout);
     this.runs.set(run, { sandbox, lockTimeout });
-    sandbox.start(run, job, lockTimeout);
+    sandbox.start(run, task, lockTimeout);
   }
 
   private async inspect({ run, source, lockTimeout }: Order & { type: 'inspect' }): Promise<void> {
@@ -124,13 +126,20 @@ class Thread implements Outside {
   }
 
   /** Runs of one library share it. */
-  private async sandboxOf(library: Library, lockTimeout: number): Promise<Sandbox> {
-    const kept = this.sandboxes.get(library.version);
-    this.sandboxes.delete(library.version);
-    const sandbox = kept && !kept.dead ? kept : await this.open(library, lockTimeout);
-    this.makeRoom();
-    this.sandboxes.set(library.version, sandbox);
+  private async sandboxOf(version: string, lockTimeout: number): Promise<Sandbox> {
+    const kept = this.sandboxes.get(version);
+    if (kept && !kept.dead) return kept;
+    const library = this.libraries.get(version);
+    if (!library) throw new Error('The library is not on this thread');
+    const sandbox = await this.open(library, lockTimeout);
+    this.sandboxes.set(version, sandbox);
     return sandbox;
+  }
+
+  /** Runs that are under way keep their sandbox. */
+  private forget(version: string): void {
+    this.libraries.delete(version);
+    this.sandboxes.delete(version);
   }
 
   private async open(source: Source, lockTimeout: number): Promise<Sandbox> {
@@ -140,12 +149,6 @@ class Thread implements Outside {
     sandbox.load(limit);
     this.post({ type: 'loading', limit: lockTimeout, ...this.soFar() });
     return sandbox;
-  }
-
-  private makeRoom(): void {
-    for (const [version, sandbox] of this.sandboxes) {
-      if (sandbox.dead || (sandbox.idle && this.sandboxes.size >= MAX_KEPT)) this.sandboxes.delete(version);
-    }
   }
 }
 

@@ -36,6 +36,7 @@ test('questions are bounded in number and in bytes, until they are answered', ()
 });
 
 const nonsense: readonly unknown[] = [
+  { ids: [], kind: 'calls', commands: [] },
   {},
   { ids: ['a'], kind: 'calls', commands: [] },
   { ids: [1], kind: 'calls' },

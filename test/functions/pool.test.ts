@@ -4,6 +4,7 @@ import assert from 'node:assert';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Sent } from '../../src/functions/job.ts';
+import type { Library } from '../../src/functions/library.ts';
 import { call, load, scripted, startPool } from './support.ts';
 
 test('what a library registers is told in the order of registration', async (t) => {
@@ -168,4 +169,20 @@ test('what runs on one thread at a time has its own replies', async (t) => {
   );
   const all = Array.from({ length: 200 }, (_, i) => call(pool, library, 'f', { args: [String(i)], host }));
   assert.deepEqual(new Set(await Promise.all(all)), new Set(['#t\r\n']));
+});
+
+test('a thread keeps some libraries compiled, and loads the others again', async (t) => {
+  const pool = startPool(t, { threads: 1 });
+  const libraries: Library[] = [];
+  for (let i = 0; i < 20; i++) {
+    libraries.push(await load(pool, `redis.registerFunction('f', () => ${i})`, `lib${i}`));
+  }
+  for (const round of [1, 2]) {
+    const replies = await Promise.all(libraries.map((library) => call(pool, library, 'f')));
+    assert.deepEqual(
+      replies,
+      libraries.map((_, i) => `:${i}\r\n`),
+      `round ${round}`,
+    );
+  }
 });
