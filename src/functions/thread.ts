@@ -24,13 +24,15 @@ import { cpu, type Outside, Sandbox } from './sandbox.ts';
 
 /** A tenth of what a worker has, where they compete. */
 const NICENESS = 10;
+/** Bytes. */
+const LONG = 64 * 1024;
 /** The top level of a library may take so many times as long as a function, up to so many ms. */
 const LOADING_TIMES = 10;
 const LOADING_MOST = 5000;
 
 class Thread implements Outside {
   private readonly start: ThreadStart;
-  private readonly post: (report: Report) => void;
+  private readonly post: (report: Report, moved: ArrayBuffer[]) => void;
   private readonly compiled = compile();
   /** By their versions, as long as the worker wants them kept. */
   private readonly libraries = new Map<string, Library>();
@@ -41,7 +43,7 @@ class Thread implements Outside {
   private worn = false;
   private last: Promise<void> = Promise.resolve();
 
-  constructor(start: ThreadStart, post: (report: Report) => void) {
+  constructor(start: ThreadStart, post: (report: Report, moved: ArrayBuffer[]) => void) {
     this.start = start;
     this.post = post;
   }
@@ -54,7 +56,7 @@ class Thread implements Outside {
   call(run: number, words: readonly Uint8Array[]): Answer {
     const { bell, port } = this.start;
     const rung = Atomics.load(bell, 0);
-    this.post({ type: 'call', run, words, ...this.soFar() });
+    this.post({ type: 'call', run, words, ...this.soFar() }, []);
     for (;;) {
       Atomics.wait(bell, 0, rung);
       const received = receiveMessageOnPort(port) as { message: Answer } | undefined;
@@ -98,7 +100,8 @@ class Thread implements Outside {
       this.ended(order.run, { error: (error as Error).message });
       this.over(order.run);
     }
-    this.post({ type: 'idle', worn: this.worn, ...this.soFar() });
+    const report: Report = { type: 'idle', worn: this.worn, ...this.soFar() };
+    this.post(report, report.news.flatMap(longReply));
   }
 
   private async startRun(order: Order & { type: 'start' }): Promise<void> {
@@ -145,11 +148,19 @@ class Thread implements Outside {
   private async open(source: Source, lockTimeout: number): Promise<Sandbox> {
     const sandbox = await Sandbox.open(await this.compiled, source, this.start, this);
     const limit = Math.min(LOADING_TIMES * lockTimeout, LOADING_MOST);
-    this.post({ type: 'loading', limit, ...this.soFar() });
+    this.post({ type: 'loading', limit, ...this.soFar() }, []);
     sandbox.load(limit);
-    this.post({ type: 'loading', limit: lockTimeout, ...this.soFar() });
+    this.post({ type: 'loading', limit: lockTimeout, ...this.soFar() }, []);
     return sandbox;
   }
+}
+
+/** The memory of a long reply, which goes to the worker without being copied there. */
+function longReply(news: News): ArrayBuffer[] {
+  if (news.type !== 'ended' || !('reply' in news.ending)) return [];
+  const { buffer, length } = news.ending.reply;
+  const ownsIt = buffer instanceof ArrayBuffer && buffer.byteLength === length;
+  return ownsIt && length >= LONG ? [buffer] : [];
 }
 
 /** The engine. Threads of one process that compile the same bytes share the machine code. */
@@ -166,6 +177,6 @@ if (parentPort !== null) {
   } catch {
     // Then it runs as all others do.
   }
-  const thread = new Thread(workerData as ThreadStart, (report) => port.postMessage(report));
+  const thread = new Thread(workerData as ThreadStart, (report, moved) => port.postMessage(report, moved));
   port.on('message', (order: Order) => thread.take(order));
 }

@@ -186,3 +186,18 @@ test('a thread keeps some libraries compiled, and loads the others again', async
     );
   }
 });
+
+test('long replies are whole', async (t) => {
+  const pool = startPool(t);
+  const library = await load(
+    pool,
+    `redis.registerFunction('text', (client, n) => 'x'.repeat(Number(n)));
+     redis.registerFunction('call', (client) => client.call('long').length);`,
+  );
+  for (const length of [60_000, 70_000, 3_000_000]) {
+    const reply = await call(pool, library, 'text', { args: [String(length)] });
+    assert.equal(reply, `$${length}\r\n${'x'.repeat(length)}\r\n`);
+  }
+  const { host } = scripted({ long: `$1000000\r\n${'y'.repeat(1_000_000)}\r\n` });
+  assert.equal(await call(pool, library, 'call', { host }), ':1000000\r\n');
+});
