@@ -105,6 +105,12 @@ export function encodeReply(resp: 2 | 3, value: Decoded, max: number): Uint8Arra
   return reply;
 }
 
+/** The result of a cluster function. @throws an Error where it is longer than `max` */
+export function limited(sent: Sent, max: number): Sent {
+  if (('json' in sent ? sent.json : sent.raw).length > max) throw new Error(TOO_LONG);
+  return sent;
+}
+
 /** The word of a command, or its ArrayBuffer. @throws an Error where the library has sent nonsense */
 export function toWord(value: unknown, buffers: readonly Uint8Array[]): Uint8Array {
   if (typeof value === 'string') return Buffer.from(value);

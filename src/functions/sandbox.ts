@@ -9,15 +9,14 @@
 import { decode } from '../resp/value.ts';
 import { Asks, INVALID, MAX_ASKS, settlement } from './asks.ts';
 import { Engine, type HostFunction } from './engine.ts';
-import type { Sent } from './job.ts';
 import type { Registrations } from './library.ts';
 import {
   asBuffer,
   type Carrier,
   encodeReply,
   fromCarrier,
+  limited,
   sentToCarrier,
-  TOO_LONG,
   toCarrier,
   toSent,
   toWords,
@@ -294,7 +293,7 @@ export class Sandbox {
       if (how === 'error') return { error: String(value) };
       if (task.kind !== 'cluster')
         return { reply: encodeReply(task.resp, fromCarrier(value, kept), maxReplyBytes) };
-      return { result: bounded(toSent(value, kept), maxReplyBytes) };
+      return { result: limited(toSent(value, kept), maxReplyBytes) };
     } catch (error) {
       return { error: (error as Error).message };
     }
@@ -339,11 +338,6 @@ export class Sandbox {
 export function cpu(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
-}
-
-function bounded(sent: Sent, max: number): Sent {
-  if (('json' in sent ? sent.json : sent.raw).length > max) throw new Error(TOO_LONG);
-  return sent;
 }
 
 /** Of what `explain` has told. A library can throw a SyntaxError that is not its own. */
