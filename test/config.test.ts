@@ -71,6 +71,7 @@ test('the defaults are those the design gives', () => {
       threads: 8,
       memory: 128 * 1024 * 1024,
       maxCode: 1024 * 1024,
+      libraries: 1000,
       maxRunTime: 30000,
       maxReplyBytes: 64 * 1024 * 1024,
       remoteTaskTimeout: 500,

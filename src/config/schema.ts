@@ -220,6 +220,7 @@ export const SCHEMA = Type.Object({
     threads: count(8, 1, 256, 'threads per worker on which remote functions run'),
     memory: bytes(128 * mb, mb, 2 * gb, 'memory of one library on one thread'),
     maxCode: bytes(mb, kb, 16 * mb, 'length of one library'),
+    libraries: count(1000, 1, 100000, 'libraries in the cluster; one that was deleted counts for a day'),
     maxRunTime: ms(30 * second, 1, hour, 'how long one call of a function may take, however it waits'),
     maxReplyBytes: bytes(
       64 * mb,

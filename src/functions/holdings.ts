@@ -77,7 +77,8 @@ export class Holdings {
   }
 
   async open(): Promise<void> {
-    await Promise.all([this.store.open(), this.folder?.open()]);
+    await this.store.open();
+    await this.folder?.open();
   }
 
   follow(topology: Topology): void {
@@ -108,6 +109,9 @@ export class Holdings {
       const others = this.held().libraries;
       if (!what.replace && others.some((library) => library.name === name))
         throw new Error(`Library ${name} already exists.`);
+      const { libraries: most } = this.options.config.functions;
+      if (this.store.carriers >= most && !this.store.knows(name))
+        throw new Error(`slotless: the limit of the setting 'functions.libraries' is passed (${most})`);
       this.mustFit(what.library, others);
     });
   }

@@ -91,6 +91,11 @@ export class Store {
     return this.records.size;
   }
 
+  /** Whether a library is there, or was until a short while ago. */
+  knows(name: string): boolean {
+    return this.records.has(name);
+  }
+
   // ---- changes
 
   /**
@@ -230,8 +235,7 @@ export class Store {
         }
       }),
     );
-    if (failed.flat().length > 0)
-      throw new Error(`slotless: nothing was changed: ${failed.flat().join('; ')}`);
+    if (failed.flat().length > 0) throw unchanged(failed.flat().join('; '));
   }
 
   private async at<T>({ host, port }: NodeInfo, work: (control: Control) => Promise<T>): Promise<T> {

@@ -313,6 +313,24 @@ redis.registerCommand('A.GO', () => 1);`;
       assert.equal(poor.log.filter((line) => /can not be kept/.test(line)).length, 1);
     });
 
+    test('there are no more libraries than the setting allows', async () => {
+      const small = await startProxy({ cluster, settings: { 'functions.libraries': 20 } });
+      const asks = await small.connect();
+      let last: unknown = 'OK';
+      for (let i = 0; i < 20 && last === 'OK'; i++)
+        last = await asks.ask('TFUNCTION', 'LOAD', one(`many${i}`));
+      assert.match(
+        String(last),
+        /ERR slotless: the limit of the setting 'functions\.libraries' is passed \(20\)$/,
+      );
+      assert.equal(await asks.ask('TFUNCTION', 'LOAD', 'REPLACE', one('many0', 'g')), 'OK');
+      const list = (await asks.ask('TFUNCTION', 'LIST')) as unknown[][];
+      for (const each of list) assert.equal(await asks.ask('TFUNCTION', 'DELETE', String(each[5])), 'OK');
+      asks.destroy();
+      await small.stop();
+      await until('none to be there', async () => (await names()).length === 0);
+    });
+
     test('in a transaction libraries can be listed, and not changed', async () => {
       assert.equal(await client.ask('MULTI'), 'OK');
       assert.equal(await client.ask('TFUNCTION', 'LIST'), 'QUEUED');
