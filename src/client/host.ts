@@ -21,6 +21,7 @@ import type { Client } from './client.ts';
 import { InnerClient } from './inner.ts';
 import { fanOutReduced, mapReduced } from './reduce.ts';
 import { onKey, onShards } from './remote.ts';
+import { textOf } from './saved.ts';
 
 const ASTERISK = 42;
 const MINUS = 45;
@@ -107,16 +108,25 @@ export class ClientHost extends LibraryHost implements Host {
     reducer: string,
     options: ReduceOptions,
   ): Promise<Buffer> {
+    for (const words of commands) this.vet(words);
     return this.gather(await mapReduced(this.inner(), commands, reducer, options, 3));
   }
 
   async fanout(words: readonly Uint8Array[], reducer: string, options: ReduceOptions): Promise<Buffer> {
+    this.vet(words);
     return this.gather(await fanOutReduced(this.inner(), words, reducer, options, 3));
   }
 
   close(): void {
     this.closed = true;
     for (const client of this.clients) client.close();
+  }
+
+  /** @throws where the function is one that does not write, and this may */
+  private vet(words: readonly Uint8Array[]): void {
+    if (!this.reads) return;
+    const call = called(this.client.context, words, true);
+    if (Buffer.isBuffer(call)) throw new Error(textOf(call));
   }
 
   private inner(): InnerClient {
@@ -136,9 +146,8 @@ export class ClientHost extends LibraryHost implements Host {
     const inner = this.inner();
     const begun = await inner.ask(['MULTI']);
     if (begun[0] === MINUS) return undefined;
-    const queued = commands.map((words) => inner.ask(words));
-    const reply = this.gather(await inner.ask(['EXEC']));
-    await Promise.all(queued);
+    const said = await Promise.all([...commands, ['EXEC']].map((words) => inner.ask(words)));
+    const reply = this.gather(said.at(-1)!);
     const { type, count, end } = headOf(reply);
     if (type !== ASTERISK || count !== commands.length) return commands.map(() => reply);
     let at = end;

@@ -247,6 +247,28 @@ onEveryServer('functions', (stand) => {
     assert.equal(await calls(client, 'exec'), before + 1);
   });
 
+  test('a function that is flagged so writes by no road', async () => {
+    const { client } = stand();
+    await load(
+      client,
+      'reads',
+      `const flags = [redis.functionFlags.NO_WRITES];
+      redis.registerFunction("call", (c) => c.call("set", "never", "1"), { flags });
+      redis.registerAsyncFunction("both", async (c) => await c.block((c) => Promise.all([
+        c.callAsync("set", "{never}a", "1"), c.callAsync("set", "{never}b", "1"),
+      ])), { flags });
+      redis.registerAsyncFunction("map", async (c) => await c.map([["set", "never", "1"]], "none"), { flags });
+      redis.registerAsyncFunction("fanout", async (c) => await c.fanout(["flushall"], "none"), { flags });
+      redis.registerAsyncFunction("fine", async (c) => await c.map([["get", "never"]], "count"), { flags });`,
+    );
+    for (const name of ['call', 'both', 'map', 'fanout']) {
+      const reply = await client.ask('TFCALLASYNC', `reads.${name}`, 0);
+      assert.match(String(reply), /was called while write is not allowed/, name);
+    }
+    assert.equal(await client.ask('TFCALLASYNC', 'reads.fine', 0), 0);
+    assert.equal(await client.ask('EXISTS', 'never', '{never}a', '{never}b'), 0);
+  });
+
   test('a Redis Function can be a remote function', async () => {
     const { client } = stand();
     const lua = `#!lua name=beside
