@@ -1,6 +1,7 @@
 // What a fan-out costs: RMR.FANOUT sum DBSIZE over so many primaries, beside a client that does the same with
 // connections of its own. Started by hand: node bench/functions.ts [--primaries 3,9,30] [--seconds 2] [--rounds 3]
 //
+//   tfcall   client -- TFCALLASYNC --> proxy, a function on a thread ==> a cluster function for each primary
 //   rmr      client -- RMR.FANOUT sum DBSIZE --> proxy ==> all primaries
 //   own      client ==> all primaries, and adds up what they say
 //   dbsize   client -- DBSIZE --> proxy ==> all primaries: what the proxy merges by itself, for comparison
@@ -34,6 +35,14 @@ interface Round {
 }
 
 const KEYS = 1000;
+/** As in RedisGears' own documentation. */
+const LIBRARY = `#!js name=bench api_version=1.0
+redis.registerClusterFunction("dbsize", async (client) => client.block((client) => client.call("dbsize").toString()));
+redis.registerAsyncFunction("size", async (client) => {
+  const [results, errors] = await client.runOnShards("dbsize");
+  if (errors.length > 0) return errors;
+  return results.reduce((sum, size) => sum + BigInt(size), 0n);
+});`;
 
 const { values } = parseArgs({
   options: {
@@ -55,6 +64,7 @@ async function over(primaries: number): Promise<void> {
     const own = await Promise.all(cluster.nodes.map(({ port }) => connect(port)));
     clients.push(client, ...own);
     const roads: Road[] = [
+      { name: 'tfcall', call: () => client.ask('TFCALLASYNC', 'bench.size', 0) },
       { name: 'rmr', call: () => client.ask('RMR.FANOUT', 'sum', 'DBSIZE') },
       {
         name: 'own',
@@ -65,6 +75,7 @@ async function over(primaries: number): Promise<void> {
       },
       { name: 'dbsize', call: () => client.ask('DBSIZE') },
     ];
+    await client.ask('TFUNCTION', 'LOAD', LIBRARY);
     await fill(client);
     for (const row of await measured(roads, proxy.pid))
       console.log(`${String(primaries).padStart(9)}  ${row}`);

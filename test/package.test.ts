@@ -61,6 +61,10 @@ for (const workers of [1, 2]) {
       assert.equal(String(await client.call('PING')), '+PONG\r\n');
       assert.equal(String(await client.call('SET', 'packed', 'yes')), '+OK\r\n');
       assert.equal(String(await client.call('GET', 'packed')), '$3\r\nyes\r\n');
+      const library =
+        '#!js api_version=1.0 name=packed\nredis.registerFunction("get", (c, key) => c.call("get", key));';
+      assert.equal(String(await client.call('TFUNCTION', 'LOAD', 'REPLACE', library)), '+OK\r\n');
+      assert.equal(String(await client.call('TFCALL', 'packed.get', 1, 'packed')), '$3\r\nyes\r\n');
       await client.close();
     } finally {
       await proxy.stop();
