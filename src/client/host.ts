@@ -47,8 +47,8 @@ abstract class LibraryHost {
     return onShards(this, name, args);
   }
 
-  atShard(node: Node): ShardHost {
-    return new ShardHost(this.client, this.library, node);
+  atShard(node: Node, started: () => void): ShardHost {
+    return new ShardHost(this.client, this.library, node, started);
   }
 
   log(level: 'debug' | 'info' | 'warn', text: string): void {
@@ -173,13 +173,15 @@ function areOneRun(calls: readonly (Called | Buffer)[]): boolean {
 const HARMLESS = new Set(['ping', 'echo', 'time', 'role']);
 
 export class ShardHost extends LibraryHost implements Host {
+  readonly started: () => void;
   private readonly node: Node;
   private readonly asker: Asker;
   private closed = false;
 
-  constructor(client: Client, library: Library, node: Node) {
+  constructor(client: Client, library: Library, node: Node, started: () => void) {
     super(client, library);
     this.node = node;
+    this.started = started;
     this.asker = Asker.inResp3(client);
   }
 

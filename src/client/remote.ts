@@ -2,8 +2,8 @@
 //
 //   runOnShards --> a run for each primary, on a thread of its own, side by side --> [[results], [errors]]
 //
-// Nothing of them depends on how the others do: each has the time of remote-task-default-timeout, and what comes later
-// is dropped. A name that begins with `fcall:` is a Redis Function, which the shard itself runs beside its data.
+// Nothing of them depends on how the others do: each has the time of remote-task-default-timeout from when it has a
+// thread, and what comes later is dropped. A name that begins with `fcall:` is a Redis Function, which the shard itself runs beside its data.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Node } from '../cluster/node.ts';
@@ -18,8 +18,8 @@ import type { Client } from './client.ts';
 export interface Origin {
   readonly client: Client;
   readonly library: Library;
-  /** Of a cluster function at a node. To be closed. */
-  atShard(node: Node): Host & { close(): void };
+  /** Of a cluster function at a node; `started` is told when it has a thread. To be closed. */
+  atShard(node: Node, started: () => void): Host & { close(): void };
 }
 
 const FCALL = 'fcall:';
@@ -37,11 +37,12 @@ export async function onKey(
 ): Promise<Sent> {
   const { cluster } = origin.client;
   const slot = slotOf(key, 0, key.length);
-  const work = async (until: () => boolean) => {
+  const work = async (time: Time) => {
     for (;;) {
       const node = cluster.ownerOf(slot);
-      if (node !== undefined) return run(origin, node, name, args, key);
-      if (until()) throw new Late();
+      if (node !== undefined) return run(origin, node, name, args, key, time);
+      time.begin();
+      if (time.isOver) throw new Late();
       await delay(LOOK_AGAIN);
     }
   };
@@ -61,14 +62,14 @@ export async function onShards(
   const { cluster } = origin.client;
   const results: Sent[] = [];
   const errors: string[] = [];
-  const work = async (slot: number) => {
+  const work = async (slot: number, time: Time) => {
     const node = cluster.primaryOf(slot);
     if (node === undefined) throw new Error(`slotless: ${cluster.whyHeld(slot)}`);
-    return run(origin, node, name, args, undefined);
+    return run(origin, node, name, args, undefined, time);
   };
   await Promise.all(
     cluster.shardSlots().map((slot) =>
-      inTime(origin, () => work(slot)).then(
+      inTime(origin, (time) => work(slot, time)).then(
         (result) => results.push(result),
         (error: Error) => errors.push(error instanceof Late ? 'Timeout' : error.message),
       ),
@@ -78,20 +79,41 @@ export async function onShards(
 }
 
 /** Rejects with Late when it takes longer than a remote task may. */
-async function inTime<T>({ client }: Origin, work: (late: () => boolean) => Promise<T>): Promise<T> {
-  const { remoteTaskTimeout } = client.context.functions.settings;
-  let over = false;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      over = true;
-      reject(new Late());
-    }, remoteTaskTimeout);
-  });
+async function inTime<T>({ client }: Origin, work: (time: Time) => Promise<T>): Promise<T> {
+  const time = new Time(client.context.functions.settings.remoteTaskTimeout);
   try {
-    return await Promise.race([late, work(() => over)]);
+    return await Promise.race([time.late, work(time)]);
   } finally {
-    clearTimeout(timer);
+    time.end();
+  }
+}
+
+/** Of one remote task. */
+class Time {
+  isOver = false;
+  /** Rejects when the time is over. */
+  readonly late: Promise<never>;
+  private readonly ms: number;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private pass: () => void = () => {};
+
+  constructor(ms: number) {
+    this.ms = ms;
+    this.late = new Promise((_, reject) => {
+      this.pass = () => {
+        this.isOver = true;
+        reject(new Late());
+      };
+    });
+  }
+
+  /** It runs from now on, or from when this was first told. */
+  begin(): void {
+    this.timer ??= setTimeout(this.pass, this.ms);
+  }
+
+  end(): void {
+    clearTimeout(this.timer);
   }
 }
 
@@ -101,15 +123,19 @@ async function run(
   name: string,
   args: readonly Sent[],
   key: Uint8Array | undefined,
+  time: Time,
 ): Promise<Sent> {
   const { client, library } = origin;
-  if (name.startsWith(FCALL)) return callBeside(client, node, name.slice(FCALL.length), args, key);
+  if (name.startsWith(FCALL)) {
+    time.begin();
+    return callBeside(client, node, name.slice(FCALL.length), args, key);
+  }
   const { functions } = client.context;
   if (functions.library(library.name) === undefined)
     throw new Error(`Library ${library.name} does not exists on remote shard`);
   if (!library.registrations.clusterFunctions.includes(name))
     throw new Error(`Remote function ${name} does not exists on library ${library.name}`);
-  const host = origin.atShard(node);
+  const host = origin.atShard(node, () => time.begin());
   try {
     const maxRunTime = functions.settings.remoteTaskTimeout;
     const outcome = await functions.runner.run({ kind: 'cluster', library, name, args, maxRunTime }, host);

@@ -15,7 +15,7 @@ interface Common {
   readonly library: Library;
   /** Of the function, cluster function, reducer or command. */
   readonly name: string;
-  /** ms of wall time until the run is given up, if it has not ended. */
+  /** ms of wall time until the run is given up, if it has not ended. Of a cluster function: from when it has a thread. */
   readonly maxRunTime: number;
 }
 
@@ -56,6 +56,8 @@ export interface ReduceOptions {
  * RESP3, an error reply too.
  */
 export interface Host {
+  /** The run has a thread now; before, it may have waited for one. */
+  started?(): void;
   /** One command, its name first. */
   call(words: readonly Uint8Array[]): Promise<Uint8Array>;
   /**

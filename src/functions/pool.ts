@@ -45,7 +45,7 @@ interface Run {
   readonly work: Work;
   readonly host: Host | undefined;
   readonly settle: (ending: Ending) => void;
-  readonly timer: NodeJS.Timeout;
+  timer: NodeJS.Timeout | undefined;
   seat: Seat | undefined;
 }
 
@@ -102,10 +102,10 @@ export class Pool implements Runner, SeatEvents {
     if (this.runs.size >= MAX_RUNS) return Promise.resolve({ error: 'Too many functions are running' });
     const id = ++this.lastRun;
     return new Promise((settle) => {
-      const timer = setTimeout(() => this.giveUp(run), time);
-      timer.unref();
-      const run: Run = { id, work, host, settle, timer, seat: undefined };
+      const run: Run = { id, work, host, settle, timer: undefined, seat: undefined };
       this.runs.set(id, run);
+      // One at a shard has all of its time for itself: what others do to the threads is not held against it.
+      if (!isAtShard(work)) this.limit(run, time);
       this.waiting.add(run);
       this.placeWaiting();
     });
@@ -129,6 +129,9 @@ export class Pool implements Runner, SeatEvents {
     const lockTimeout = this.options.lockTimeout();
     run.seat = seat;
     seat.runs.add(id);
+    // First: who waits for it has a word of its own for what takes too long.
+    run.host?.started?.();
+    if (isAtShard(work)) this.limit(run, work.job.maxRunTime);
     if ('job' in work) seat.start(id, work.job, lockTimeout);
     else seat.order({ type: 'inspect', run: id, source: work.source, lockTimeout });
   }
@@ -190,6 +193,11 @@ export class Pool implements Runner, SeatEvents {
     });
   }
 
+  private limit(run: Run, time: number): void {
+    run.timer = setTimeout(() => this.giveUp(run), time);
+    run.timer.unref();
+  }
+
   /** It has not ended in time. */
   private giveUp(run: Run): void {
     const { seat, id } = run;
@@ -207,6 +215,10 @@ export class Pool implements Runner, SeatEvents {
     this.waiting.delete(run);
     run.settle(ending);
   }
+}
+
+function isAtShard(work: Work): work is { readonly job: Job } {
+  return 'job' in work && work.job.kind === 'cluster';
 }
 
 /** What a host does of itself for a question. */

@@ -344,12 +344,12 @@ redis.register_function('write', function(keys) return redis.call('SET', keys[1]
     const name = 'redisgears_2.remote-task-default-timeout';
     assert.deepEqual(
       [...((await client3.ask('CONFIG', 'GET', name)) as Map<string, string>)],
-      [[name, '500']],
+      [[name, '10000']],
     );
     assert.equal(await client3.ask('CONFIG', 'SET', name, 700), 'OK');
     const others = await Promise.all(Array.from({ length: 9 }, () => three.connect()));
     for (const other of others) assert.deepEqual(await other.ask('CONFIG', 'GET', name), [name, '700']);
-    assert.equal(await client3.ask('CONFIG', 'SET', name, 500), 'OK');
+    assert.equal(await client3.ask('CONFIG', 'SET', name, 10000), 'OK');
     assert.match(String(await client3.ask('CONFIG', 'SET', name, 'soon')), /CONFIG SET failed/);
     assert.match(String(await client3.ask('CONFIG', 'SET', 'redisgears_2.nothing', 1)), /CONFIG SET failed/);
     const both = (await client3.ask('CONFIG', 'GET', 'maxmemory', 'redisgears_2.*')) as Map<string, string>;

@@ -129,12 +129,8 @@ redis.registerAsyncFunction("test", async (async_client) => {
       });
       redis.registerAsyncFunction("test", async (c, key) => await c.runOnKey(key, "lookup", key));`,
     );
-    await client.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 20000);
-    await client3.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 20000);
     await client.pipeline(Array.from({ length: 100 }, (_, i) => ['SET', `hop:${i}`, `hop:${i + 1}`]));
     assert.equal(await client3.ask('TFCALLASYNC', 'recursive.test', 1, 'hop:0'), 'hop:100');
-    await client.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 500);
-    await client3.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 500);
   });
 
   test('testRemoteTaskTimeout: one that never comes back ends with the timeout', async () => {
@@ -147,7 +143,7 @@ redis.registerAsyncFunction("test", async (async_client) => {
     );
     await client3.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 1);
     assert.match(String(await client3.ask('TFCALLASYNC', 'late.test', 0)), /Remote task timeout/);
-    await client3.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 500);
+    await client3.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 10000);
   });
 
   test('testRunOnAllShards: a thousand keys are counted at their shards', async () => {
@@ -182,10 +178,13 @@ redis.registerAsyncFunction("test", async (async_client) => {
       redis.registerAsyncFunction("test", async (c, port) => await c.runOnShards("loop", port));`,
     );
     const { port } = cluster.nodes[1]!;
-    for (const one of [client3, client])
+    for (const one of [client3, client]) {
+      await one.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 1500);
       assert.deepEqual(await asked(one, 'TFCALLASYNC', 'some.test', 0, port), [
         ['done', 'done'],
         ['Timeout'],
       ]);
+      await one.ask('CONFIG', 'SET', 'redisgears_2.remote-task-default-timeout', 10000);
+    }
   });
 });

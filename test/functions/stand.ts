@@ -35,8 +35,10 @@ export function onEveryServer(
 
         before(async () => {
           const cluster = await startCluster({ server, ...options });
-          const one = await startProxy({ cluster, settings });
-          const three = await startProxy({ cluster, settings: { workers: 3, ...settings } });
+          // Tests run beside others: what takes its time shall not be taken for late.
+          const all = { 'functions.remoteTaskTimeout': '10s', 'functions.lockTimeout': '2s', ...settings };
+          const one = await startProxy({ cluster, settings: all });
+          const three = await startProxy({ cluster, settings: { workers: 3, ...all } });
           const client3 = await three.connect();
           await client3.ask('HELLO', '3');
           stand = { cluster, one, three, client: await one.connect(), client3 };
