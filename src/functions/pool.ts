@@ -3,6 +3,7 @@
 // A thread runs one slice at a time, and a run that waits in an await takes none: so a job goes to any thread that
 // runs nothing at this moment, to one without suspended runs first, and waits in a queue while there is none. However
 // deep functions call each other through runOnKey, the outer ones are suspended and keep no thread from the inner.
+// Threads are started one at a time, since a start costs far more than most runs do: what waits is often done before.
 //
 // A run has two ends: its outcome is told when its function has ended, and it is forgotten when what it has started
 // in the background has ended, too. Both are not later than its `maxRunTime`.
@@ -88,6 +89,10 @@ export class Pool implements Runner, SeatEvents {
 
   lost(seat: Seat, reason: string): void {
     this.retire(seat);
+    // Nor will the next one: those that wait shall not wait for ever.
+    if (!seat.ready && !this.closed)
+      for (const run of [...this.waiting])
+        this.forget(run, { error: `slotless: a function thread could not be started: ${reason}` });
     for (const id of seat.runs) {
       const run = this.runs.get(id);
       if (!run) continue;
@@ -120,7 +125,7 @@ export class Pool implements Runner, SeatEvents {
       this.place(run, seat);
     }
     // One to spare, so that the next job finds it started.
-    const busy = this.seats.every((seat) => !seat.free || seat.runs.size > 0);
+    const busy = this.seats.every((seat) => seat.ready && (!seat.free || seat.runs.size > 0));
     if (busy && this.runs.size > 0) this.open();
   }
 
@@ -140,18 +145,14 @@ export class Pool implements Runner, SeatEvents {
     const version = 'job' in work ? work.job.library.version : undefined;
     const free = this.seats.filter((seat) => seat.free);
     const idle = free.filter((seat) => seat.runs.size === 0);
-    return (
-      idle.find((seat) => version !== undefined && seat.has(version)) ?? idle[0] ?? this.open() ?? free[0]
-    );
+    return idle.find((seat) => version !== undefined && seat.has(version)) ?? idle[0] ?? free[0];
   }
 
   /** A thread more, if there may be one. */
-  private open(): Seat | undefined {
+  private open(): void {
     const { threads, memory, maxReplyBytes, lockTimeout } = this.options;
-    if (this.closed || this.seats.length >= threads) return undefined;
-    const seat = new Seat({ memory, maxReplyBytes }, lockTimeout, this);
-    this.seats.push(seat);
-    return seat;
+    if (this.closed || this.seats.length >= threads) return;
+    this.seats.push(new Seat({ memory, maxReplyBytes }, lockTimeout, this));
   }
 
   private retire(seat: Seat): void {

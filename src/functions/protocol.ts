@@ -85,6 +85,8 @@ interface SoFar {
 }
 
 export type Report =
+  /** The thread has started, and can be given orders. */
+  | (SoFar & { readonly type: 'ready' })
   /** `worn`: it holds memory of sandboxes that have ended, which goes with the thread alone. */
   | (SoFar & { readonly type: 'idle'; readonly worn: boolean })
   | (SoFar & { readonly type: 'call'; readonly run: number; readonly words: readonly Uint8Array[] })

@@ -25,6 +25,8 @@ const MAX_LIBRARIES = 16;
 const STACK_MB = 16;
 
 export class Seat {
+  /** It has started. */
+  ready = false;
   /** Runs that are on it, suspended or not. */
   readonly runs = new Set<number>();
   /** Versions of libraries that it has; the longest unused comes first. */
@@ -67,7 +69,7 @@ export class Seat {
 
   /** It runs nothing at this moment. */
   get free(): boolean {
-    return this.owed === 0;
+    return this.ready && this.owed === 0;
   }
 
   has(version: string): boolean {
@@ -108,6 +110,7 @@ export class Seat {
   private hear(report: Report, events: SeatEvents): void {
     this.stopWatching();
     this.used = report.used;
+    if (report.type === 'ready') this.ready = true;
     if (report.type === 'call') this.calling = report.run;
     if (report.type === 'idle') this.owed--;
     if (this.owed > 0 && this.calling === 0) {

@@ -48,6 +48,12 @@ class Thread implements Outside {
     this.post = post;
   }
 
+  /** Tells when it can be given orders. */
+  async begin(): Promise<void> {
+    await this.compiled;
+    this.post({ type: 'ready', ...this.soFar() }, []);
+  }
+
   /** One order after the other. */
   take(order: Order): void {
     this.last = this.last.then(() => this.obey(order));
@@ -179,4 +185,5 @@ if (parentPort !== null) {
   }
   const thread = new Thread(workerData as ThreadStart, (report, moved) => port.postMessage(report, moved));
   port.on('message', (order: Order) => thread.take(order));
+  await thread.begin();
 }

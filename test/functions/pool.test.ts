@@ -201,3 +201,20 @@ test('long replies are whole', async (t) => {
   const { host } = scripted({ long: `$1000000\r\n${'y'.repeat(1_000_000)}\r\n` });
   assert.equal(await call(pool, library, 'call', { host }), ':1000000\r\n');
 });
+
+test('a cluster function has all of its time from when it has a thread', async (t) => {
+  const pool = startPool(t, { threads: 1, lockTimeout: () => 300 });
+  const library = await load(
+    pool,
+    `redis.registerFunction('loop', () => { while (true); });
+    redis.registerClusterFunction('quick', async () => 'done');`,
+  );
+  const { host } = scripted();
+  const loop = call(pool, library, 'loop').catch((error: Error) => error.message);
+  let started = 0;
+  const job = { kind: 'cluster', library, name: 'quick', args: [], maxRunTime: 200 } as const;
+  const outcome = await pool.run(job, { ...host, started: () => started++ });
+  assert.deepEqual(outcome, { result: { json: '"done"' } });
+  assert.equal(started, 1);
+  assert.match(String(await loop), /Execution was terminated/);
+});

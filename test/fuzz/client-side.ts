@@ -31,7 +31,8 @@ const LINKS = 40;
 /** Nothing fails inside the proxy, and no node closes a link because it was sent rubbish. */
 const FAULT = /a link was lost|"level":"error"/;
 /** What a client may send never, so that a node that did it was told so by a mistake of the proxy's. */
-const NEVER = /^cmdstat_(flush|shutdown|debug|failover|config\|set|script\||function\|(?!list)|replicaof|swapdb)/m;
+const NEVER =
+  /^cmdstat_(flush|shutdown|debug|failover|config\|set|script\||function\|(?!list)|replicaof|swapdb)/m;
 
 export async function fuzzClients(options: Options): Promise<Record<string, unknown>> {
   const { seconds, seed, parallel = 12, hangMs = 5000 } = options;
