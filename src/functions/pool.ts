@@ -3,11 +3,13 @@
 // A thread runs one slice at a time, and a run that waits in an await takes none: so a job goes to any thread that
 // runs nothing at this moment, to one without suspended runs first, and waits in a queue while there is none. However
 // deep functions call each other through runOnKey, the outer ones are suspended and keep no thread from the inner.
-// Threads are started one at a time, since a start costs far more than most runs do: what waits is often done before.
+// As many as there are cores run side by side, since more would only take turns; one that goes on for long is left out
+// of the account, so that those behind it do not wait for it. Threads are started one at a time, since a start costs far more than most runs do: what waits is often done before.
 //
 // A run has two ends: its outcome is told when its function has ended, and it is forgotten when what it has started
 // in the background has ended, too. Both are not later than its `maxRunTime`.
 
+import { availableParallelism } from 'node:os';
 import type { Host, Job, Outcome, Runner } from './job.ts';
 import type { Registrations } from './library.ts';
 import {
@@ -38,6 +40,10 @@ export const MAX_RUNS = 10_000;
 /** ms that looking at a library may take, waiting for a thread included. */
 const INSPECT_TIME = 30_000;
 
+const CORES = availableParallelism();
+/** ms. A run that goes on for longer is a long one. */
+const BRIEF = 20;
+
 /** What there is to do: a job, or a library to look at. */
 type Work = { readonly job: Job } | { readonly source: Source };
 
@@ -56,6 +62,7 @@ export class Pool implements Runner, SeatEvents {
   private readonly runs = new Map<number, Run>();
   private readonly waiting = new Set<Run>();
   private lastRun = 0;
+  private later: NodeJS.Timeout | undefined;
   private closed = false;
 
   constructor(options: PoolOptions) {
@@ -76,6 +83,7 @@ export class Pool implements Runner, SeatEvents {
 
   close(): void {
     this.closed = true;
+    clearTimeout(this.later);
     for (const run of [...this.runs.values()]) this.forget(run, { error: 'The proxy is closing' });
     for (const seat of [...this.seats]) this.retire(seat);
   }
@@ -125,8 +133,7 @@ export class Pool implements Runner, SeatEvents {
       this.place(run, seat);
     }
     // One to spare, so that the next job finds it started.
-    const busy = this.seats.every((seat) => seat.ready && (!seat.free || seat.runs.size > 0));
-    if (busy && this.runs.size > 0) this.open();
+    if (this.runs.size > 0 && this.seats.every((seat) => seat.ready && !seat.free)) this.open();
   }
 
   private place(run: Run, seat: Seat): void {
@@ -142,10 +149,23 @@ export class Pool implements Runner, SeatEvents {
   }
 
   private seatFor({ work }: Run): Seat | undefined {
+    if (this.isCrowded()) return undefined;
     const version = 'job' in work ? work.job.library.version : undefined;
     const free = this.seats.filter((seat) => seat.free);
     const idle = free.filter((seat) => seat.runs.size === 0);
     return idle.find((seat) => version !== undefined && seat.has(version)) ?? idle[0] ?? free[0];
+  }
+
+  /** Every core has a run that has just begun: they are waited for, for a moment. */
+  private isCrowded(): boolean {
+    const now = performance.now();
+    const brief = this.seats.filter((seat) => seat.busySince > now - BRIEF);
+    if (brief.length < CORES) return false;
+    this.later ??= setTimeout(() => {
+      this.later = undefined;
+      this.placeWaiting();
+    }, BRIEF).unref();
+    return true;
   }
 
   /** A thread more, if there may be one. */

@@ -31,6 +31,8 @@ export class Seat {
   readonly runs = new Set<number>();
   /** Versions of libraries that it has; the longest unused comes first. */
   private readonly versions = new Set<string>();
+  /** Since when it has been at work without a pause, in performance.now(); 0: it is not. */
+  busySince = 0;
   /** The run that waits for a reply right now; 0: none. */
   calling = 0;
   private owed = 0;
@@ -90,6 +92,7 @@ export class Seat {
 
   order(order: Order): void {
     this.owed++;
+    if (this.busySince === 0 && this.calling === 0) this.busySince = performance.now();
     this.worker.postMessage(order);
     if (this.calling === 0 && this.watchdog === undefined) this.watch(this.lockTimeout());
   }
@@ -97,6 +100,7 @@ export class Seat {
   /** The reply that it waits for. */
   reply(answer: Answer): void {
     this.calling = 0;
+    this.busySince = performance.now();
     this.port.postMessage(answer);
     Atomics.add(this.bell, 0, 1);
     Atomics.notify(this.bell, 0);
@@ -113,6 +117,7 @@ export class Seat {
     if (report.type === 'ready') this.ready = true;
     if (report.type === 'call') this.calling = report.run;
     if (report.type === 'idle') this.owed--;
+    if (this.owed === 0 || this.calling !== 0) this.busySince = 0;
     if (this.owed > 0 && this.calling === 0) {
       this.watch(report.type === 'loading' ? report.limit : this.lockTimeout());
     }
