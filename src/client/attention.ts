@@ -68,6 +68,8 @@ export class Attention {
   monitored = false;
 
   private readonly clients: ReadonlyMap<number, Attentive>;
+  /** Those of functions, which are none of the proxy's. */
+  private readonly inner = new Set<Attentive>();
   private readonly options: AttentionOptions;
   /** Wall clock, ms; 0 without a pause. */
   private until = 0;
@@ -83,6 +85,12 @@ export class Attention {
   constructor(clients: ReadonlyMap<number, Attentive>, options: AttentionOptions) {
     this.clients = clients;
     this.options = options;
+  }
+
+  /** A client that is not among the proxy's minds the same from now on, until it leaves. */
+  heed(client: Attentive): void {
+    this.inner.add(client);
+    client.look();
   }
 
   // ---- CLIENT PAUSE
@@ -141,8 +149,9 @@ export class Attention {
     await this.countMonitors();
   }
 
-  /** A client looks on no more, if it did. */
+  /** A client looks on no more, if it did, and heeds nothing. */
   leave(client: Attentive): void {
+    this.inner.delete(client);
     if (!this.monitors.delete(client)) return;
     client.session.monitoring = false;
     this.refresh();
@@ -219,5 +228,6 @@ export class Attention {
     this.monitored = this.monitors.size > 0 || this.far.size > 0;
     this.on = this.monitored || this.until > 0;
     for (const client of this.clients.values()) client.look();
+    for (const client of this.inner) client.look();
   }
 }

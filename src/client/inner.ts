@@ -4,7 +4,8 @@
 //
 //   words --> InnerClient.read --> ... as from a socket ... --> Wire.write --cut--> one promise after the other
 //
-// It is none of the proxy's clients: it is not counted and not listed.
+// It is none of the proxy's clients: it is not counted and not listed. But a CLIENT PAUSE holds what it writes, and
+// MONITOR shows it.
 
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
@@ -26,6 +27,7 @@ export class InnerClient extends Client {
     Object.assign(this.session, { db, address, localAddress, authenticated: true });
     this.readBy(undefined);
     enter(this, 3, username, password);
+    this.context.attention.heed(this);
   }
 
   /** The raw reply, an error reply too. Asked several at once, they are a pipeline. Rejects when it is closed before. */
