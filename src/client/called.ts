@@ -34,7 +34,7 @@ export function called(
   const command = table.find(f);
   if (command === undefined) return unknownCommand(f);
   if (!command.takes(f.argc)) return wrongArity(command.name);
-  const name = String(words[0]);
+  const name = Buffer.from(words[0]!).toString('latin1');
   // One that blocks is answered when it is: a function may wait.
   if ((command.flags & FLAG.noscript) !== 0 && (command.flags & FLAG.blocking) === 0)
     return asServerSaid(`ERR command '${name}' is not allowed on script mode`);

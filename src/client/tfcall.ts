@@ -109,5 +109,5 @@ async function run(client: Client, reads: boolean, job: Job): Promise<Buffer> {
 /** One that has a prefix of its own, as errors of servers have, keeps it. */
 function refusal(text: string): Buffer {
   const said = Buffer.from(text).toString('latin1');
-  return errors.asServerSaid(/^[A-Z][A-Z0-9]+ /.test(said) ? said : `ERR ${said}`);
+  return errors.asServerSaid(/^(Err|[A-Z][A-Z0-9]+) /.test(said) ? said : `ERR ${said}`);
 }

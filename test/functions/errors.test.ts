@@ -119,6 +119,13 @@ onEveryServer('what is wrong', (stand) => {
     assert.match(String(await client.ask('TFCALL', 'there.f')), /wrong number of arguments/);
   });
 
+  test('one that goes on and on is ended, with the words of RedisGears', async () => {
+    const { client } = stand();
+    await load(client, 'endless', 'redis.registerFunction("f", () => { while (true); });');
+    const reply = (await client.call('TFCALL', 'endless.f', 0)).toString();
+    assert.equal(reply, '-Err Execution was terminated due to OOM or timeout\r\n');
+  });
+
   test('testNotExistsRemoteFunction: a cluster function that nobody has registered', async () => {
     const { client } = stand();
     await load(
