@@ -114,7 +114,10 @@ onEveryServer(
     test('a proxy that is told to end waits for a function, and not for one without an end', async () => {
       const { cluster, client } = stand();
       for (const [name, reply] of DRAINED) {
-        const proxy = await startProxy({ cluster, settings: { workers: 3, 'drain.timeout': '1s', 'functions.lockTimeout': '200ms' } });
+        const proxy = await startProxy({
+          cluster,
+          settings: { workers: 3, 'drain.timeout': '1s', 'functions.lockTimeout': '200ms' },
+        });
         const [caller, onlooker] = [await proxy.connect(), await proxy.connect()];
         await asked(caller, 'TFCALLASYNC', 'lib.at', 1, 'drained:key');
         const call = caller.ask('TFCALLASYNC', `lib.${name}`, 2, 'drained:list', 'drained:key').catch(String);
