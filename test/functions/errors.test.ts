@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { load, onEveryServer } from './stand.ts';
+import { load, onAServer } from './stand.ts';
 
 /** What TFUNCTION LOAD says to a library of this code, which is named `wrong`. */
 const WRONG: readonly [name: string, code: string, told: RegExp][] = [
@@ -78,7 +78,7 @@ const HEADERS: readonly [name: string, header: string, told: RegExp][] = [
   ['a name that is none', '#!js api_version=1.0 name=a-b', /Unallowed library name 'a-b'/],
 ];
 
-onEveryServer('what is wrong', (stand) => {
+onAServer('what is wrong', (stand) => {
   for (const [name, code, told] of WRONG)
     test(`${name}: it is not loaded, and why`, async () => {
       const { client } = stand();

@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { onEveryServer } from './stand.ts';
+import { onAServer } from './stand.ts';
 
 const library = (name: string) =>
   readFileSync(new URL(`../../examples/functions/${name}.js`, import.meta.url), 'utf8');
 
-onEveryServer('examples', (stand) => {
+onAServer('examples', (stand) => {
   test('RMR.SUM adds up what is a number among the values of keys in any slots', async () => {
     const { client, client3 } = stand();
     assert.equal(await client3.ask('TFUNCTION', 'LOAD', library('sum')), 'OK');

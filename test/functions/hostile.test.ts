@@ -6,7 +6,7 @@ import type { Value } from '../support/client.ts';
 import type { RunningProxy } from '../support/proxy.ts';
 import { until } from '../support/wait.ts';
 import { HOSTILE, type Hostile } from './hostile.ts';
-import { asked, load, onEveryServer } from './stand.ts';
+import { asked, load, onAServer } from './stand.ts';
 
 const THREADS = 2;
 const SETTINGS = {
@@ -21,7 +21,7 @@ const GOOD = `
   redis.registerFunction('greet', (client, key) => 'hello ' + client.call('get', key));
   redis.registerFunction('wait', (client, key) => client.call('blpop', key, '0')[1]);`;
 
-onEveryServer(
+onAServer(
   'hostile libraries',
   (stand) => {
     for (const hostile of HOSTILE) {

@@ -6,7 +6,7 @@ import type { RawClient } from '../support/client.ts';
 import type { Cluster } from '../support/cluster.ts';
 import { startProxy } from '../support/proxy.ts';
 import { until } from '../support/wait.ts';
-import { asked, load, onEveryServer } from './stand.ts';
+import { asked, load, onAServer } from './stand.ts';
 
 /** What runOnShards gives. */
 type Shards = [results: string[], errors: string[]];
@@ -29,7 +29,7 @@ const LIBRARY = `
     return order;
   });`;
 
-onEveryServer(
+onAServer(
   'shards that do not answer',
   (stand) => {
     test('a shard that is halted is a Timeout beside the results of the others', async () => {

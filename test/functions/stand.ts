@@ -4,7 +4,7 @@ import { after, before, describe } from 'node:test';
 import type { RawClient, Value } from '../support/client.ts';
 import { type Cluster, type ClusterOptions, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
-import { availableServers } from '../support/servers.ts';
+import { availableServers, findServer, type Server } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
 export interface Stand {
@@ -20,39 +20,44 @@ export interface Stand {
 }
 
 type Settings = Record<string, string | number | boolean>;
+type Options = Partial<ClusterOptions>;
+
+type Tests = (stand: () => Stand) => void;
 
 /** Runs the same tests on every server there is. */
-export function onEveryServer(
-  what: string,
-  tests: (stand: () => Stand) => void,
-  settings: Settings = {},
-  options: Partial<ClusterOptions> = { replicas: 0 },
-): void {
+export function onEveryServer(what: string, tests: Tests, settings?: Settings, options?: Options): void {
   describe(what, async () => {
-    for (const server of await availableServers()) {
-      describe(`${server.flavour} ${server.version}`, () => {
-        let stand: Stand;
+    for (const server of await availableServers()) on(server, tests, settings, options);
+  });
+}
 
-        before(async () => {
-          const cluster = await startCluster({ server, ...options });
-          // Tests run beside others: what takes its time shall not be taken for late.
-          const all = { 'functions.remoteTaskTimeout': '10s', 'functions.lockTimeout': '2s', ...settings };
-          const one = await startProxy({ cluster, settings: all });
-          const three = await startProxy({ cluster, settings: { workers: 3, ...all } });
-          const client3 = await three.connect();
-          await client3.ask('HELLO', '3');
-          stand = { cluster, one, three, client: await one.connect(), client3 };
-        });
+/** Runs tests of what is the proxy's affair alone, on one server. */
+export function onAServer(what: string, tests: Tests, settings?: Settings, options?: Options): void {
+  describe(what, async () => on(await findServer(), tests, settings, options));
+}
 
-        after(async () => {
-          await stand?.one.stop();
-          await stand?.three.stop();
-          await stand?.cluster.stop();
-        });
+function on(server: Server, tests: Tests, settings: Settings = {}, options: Options = { replicas: 0 }): void {
+  describe(`${server.flavour} ${server.version}`, () => {
+    let stand: Stand;
 
-        tests(() => stand);
-      });
-    }
+    before(async () => {
+      const cluster = await startCluster({ server, ...options });
+      // Tests run beside others: what takes its time shall not be taken for late.
+      const all = { 'functions.remoteTaskTimeout': '10s', 'functions.lockTimeout': '2s', ...settings };
+      const one = await startProxy({ cluster, settings: all });
+      const three = await startProxy({ cluster, settings: { workers: 3, ...all } });
+      const client3 = await three.connect();
+      await client3.ask('HELLO', '3');
+      stand = { cluster, one, three, client: await one.connect(), client3 };
+    });
+
+    after(async () => {
+      await stand?.one.stop();
+      await stand?.three.stop();
+      await stand?.cluster.stop();
+    });
+
+    tests(() => stand);
   });
 }
 
