@@ -306,6 +306,38 @@ redis.register_function('write', function(keys) return redis.call('SET', keys[1]
     assert.equal(await client.ask('GET', 'long'), '12345');
   });
 
+  test('a library reduces for RMR, and its functions map, and go on from what came of that', async () => {
+    const { client, client3 } = stand();
+    await load(
+      client3,
+      'reduce',
+      `redis.registerReducer("joined", (replies, errors, [by]) => replies.map(String).sort().join(by) + "|" + errors.length);
+      redis.registerAsyncFunction("steps", async (c, ...keys) => {
+        const next = await c.map(keys.map((key) => ["GET", key]), "concat");
+        return await c.map(next.map((key) => ["GET", key]), "sum");
+      });
+      redis.registerAsyncFunction("size", async (c) => await c.fanout(["DBSIZE"], "sum", { on: "primaries", timeout: 5000 }));`,
+    );
+    await client.ask('MSET', 'step:1', 'step:a', 'step:2', 'step:b', 'step:a', '3', 'step:b', '4');
+    assert.equal(await asked(client, 'TFCALLASYNC', 'reduce.steps', 2, 'step:1', 'step:2'), 7);
+    const gets = [2, 'GET', 'step:1', 2, 'GET', 'step:2'];
+    for (const one of [client, client3])
+      assert.equal(await one.ask('RMR.MAP', 'js:reduce.joined:-', 2, ...gets), 'step:a-step:b|0');
+    const part = await client.ask(
+      'RMR.MAP',
+      'PARTIAL',
+      'yes',
+      'js:reduce.joined:-',
+      2,
+      ...gets.slice(0, 3),
+      2,
+      'INCR',
+      'step:2',
+    );
+    assert.equal(part, 'step:a|1');
+    assert.equal(await client.ask('TFCALLASYNC', 'reduce.size', 0), await client.ask('DBSIZE'));
+  });
+
   test('a function has the rights of who calls it', async () => {
     const { client, one } = stand();
     await client.ask('ACL', 'SETUSER', 'reader', 'on', '>pw', '+@read', '~open:*');
