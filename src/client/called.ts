@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import { asServerSaid, unknownCommand, wrongArity } from '../resp/errors.ts';
 import { COMMAND, Frame, frame } from '../resp/request.ts';
 import { command as encode } from '../resp/write.ts';
+import { mayWrite } from './vetting.ts';
 
 export interface Called {
   readonly command: Command;
@@ -46,10 +47,6 @@ export function called(
 /** Waits until it is answered: nothing else can go over its link. */
 export function isBlocking({ flags, route }: Command): boolean {
   return (flags & FLAG.blocking) !== 0 || route === ROUTE.blocks;
-}
-
-function mayWrite({ flags }: Command): boolean {
-  return (flags & (FLAG.write | FLAG.mayReplicate)) !== 0;
 }
 
 function tooLong(): Buffer {

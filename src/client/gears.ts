@@ -11,10 +11,11 @@ import type { CommandTable } from '../command/table.ts';
 import type { Settings } from '../functions/job.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
-import { type Decoded, decode, encodeValue, Failure, Pairs } from '../resp/value.ts';
+import { type Decoded, decode, encodeValue, Failure, inPairs, Pairs } from '../resp/value.ts';
 import { encode, OK, type Value } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
+import { rangesOf } from './nodes.ts';
 import { Question } from './request.ts';
 import { denial } from './rights.ts';
 import { SavedArguments } from './saved.ts';
@@ -117,15 +118,11 @@ function changeOf(name: string, text: string): [keyof Settings, number] | string
     : [key, value];
 }
 
-function inPairs(flat: readonly Decoded[]): [Decoded, Decoded][] {
-  return Array.from({ length: flat.length >> 1 }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!]);
-}
-
 /** MyId, MyRunId, and each primary: fields and values, with the status at the 18th place of the first range's. */
 function infoCluster({ context, cluster }: Client): Value {
   const { runId } = context.server;
   const nodes = cluster.primaries.flatMap((node, shard) =>
-    rangesOf(cluster.slots, shard).map(([from, to]) => [
+    rangesOf(cluster.topology, shard).map(([from, to]) => [
       'id',
       node.address,
       'ip',
@@ -147,16 +144,4 @@ function infoCluster({ context, cluster }: Client): Value {
     ]),
   );
   return ['MyId', runId, 'MyRunId', runId, nodes];
-}
-
-/** [from, to] of a shard's slots. */
-function rangesOf(slots: Uint16Array, shard: number): [number, number][] {
-  const ranges: [number, number][] = [];
-  for (let slot = 0; slot < slots.length; slot++) {
-    if (slots[slot] !== shard) continue;
-    const last = ranges.at(-1);
-    if (last !== undefined && last[1] === slot - 1) last[1] = slot;
-    else ranges.push([slot, slot]);
-  }
-  return ranges;
 }

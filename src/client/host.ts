@@ -13,6 +13,7 @@ import { headOf } from '../command/head.ts';
 import { CROSS, slotOfKeys } from '../command/keys.ts';
 import type { Host, ReduceOptions, Sent } from '../functions/job.ts';
 import type { Library } from '../functions/library.ts';
+import { asBuffer } from '../functions/marshal.ts';
 import { asServerSaid } from '../resp/errors.ts';
 import { skip } from '../resp/reply.ts';
 import { Asker } from './asker.ts';
@@ -221,8 +222,4 @@ export class ShardHost extends LibraryHost implements Host {
     const slot = slotOfKeys(command, frame);
     return slot >= 0 && cluster.primaryOf(slot) !== this.node ? ELSEWHERE : undefined;
   }
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -109,8 +109,8 @@ function zoneOf({ cluster }: Client, node: Node): string | undefined {
   return zone;
 }
 
-/** [[from, to]] */
-function rangesOf(topology: Client['cluster']['topology'], shard: number): [number, number][] {
+/** [[from, to]] of a shard's slots. */
+export function rangesOf(topology: Client['cluster']['topology'], shard: number): [number, number][] {
   const ranges: [number, number][] = [];
   for (let slot = 0; slot < SLOTS; slot++) {
     const end = runEnd(topology, slot);

@@ -56,6 +56,11 @@ export function argumentsOf(words: readonly Uint8Array[]): SavedArguments {
   return new SavedArguments(f);
 }
 
+/** A text as errors are written: in UTF-8, one character per byte. */
+export function inBytes(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
+
 /** An error reply without its type byte and line break. */
 export function textOf(error: Buffer): string {
   return error.toString('latin1', 1, error.length - 2);

@@ -10,7 +10,7 @@ import type { Frame } from '../resp/request.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
 import { ClientHost } from './host.ts';
-import { SavedArguments } from './saved.ts';
+import { inBytes, SavedArguments } from './saved.ts';
 
 const NO_BLOCKING =
   'Can not block client for background execution, Blocking is not allow inside multi/exec, Lua, or within another module (RM_Call).';
@@ -108,6 +108,6 @@ async function run(client: Client, reads: boolean, job: Job): Promise<Buffer> {
 
 /** One that has a prefix of its own, as errors of servers have, keeps it. */
 function refusal(text: string): Buffer {
-  const said = Buffer.from(text).toString('latin1');
+  const said = inBytes(text);
   return errors.asServerSaid(/^(Err|[A-Z][A-Z0-9]+) /.test(said) ? said : `ERR ${said}`);
 }

@@ -16,7 +16,7 @@ import { encode, OK, type Value } from '../resp/write.ts';
 import type { Client } from './client.ts';
 import type { Handler } from './handler.ts';
 import { denialOfOther } from './rights.ts';
-import { SavedArguments } from './saved.ts';
+import { inBytes, SavedArguments } from './saved.ts';
 
 export const TFUNCTION_COMMANDS: Readonly<Record<string, Handler>> = { tfunction };
 
@@ -206,9 +206,4 @@ function textOf(word: Buffer, otherwise: string): string {
 
 function shortened(word: Buffer): string {
   return word.toString('utf8', 0, ECHO);
-}
-
-/** One character per byte, as errors are written. */
-function inBytes(text: string): string {
-  return Buffer.from(text).toString('latin1');
 }

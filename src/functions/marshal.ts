@@ -18,6 +18,7 @@ import {
   type Decoded,
   encodeValue,
   Failure,
+  inPairs,
   Members,
   Pairs,
   Status,
@@ -159,13 +160,6 @@ function toInteger(digits: string, tag: 'i' | '('): bigint | BigNumber {
   if (tag === '(' || digits.length > 20) return new BigNumber(digits);
   const value = BigInt(digits);
   return BigInt.asIntN(64, value) === value ? value : new BigNumber(digits);
-}
-
-function inPairs(flat: readonly Decoded[]): [Decoded, Decoded][] {
-  if (flat.length % 2 !== 0) throw nonsense();
-  const pairs: [Decoded, Decoded][] = [];
-  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i] as Decoded, flat[i + 1] as Decoded]);
-  return pairs;
 }
 
 /** Without a closure's array on the stack: replies are long. */

@@ -208,7 +208,8 @@ class Decoder {
   }
 }
 
-function inPairs(flat: readonly Decoded[]): [Decoded, Decoded][] {
+/** Of items that stand in turn, as RESP2 writes a map: each field with its value. */
+export function inPairs(flat: readonly Decoded[]): [Decoded, Decoded][] {
   const entries: [Decoded, Decoded][] = [];
   for (let i = 0; i + 1 < flat.length; i += 2) entries.push([flat[i]!, flat[i + 1]!]);
   return entries;
