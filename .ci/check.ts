@@ -28,10 +28,12 @@ const ROOMS: Record<string, Room> = {
   crew: { imports: '*' },
   worker: { imports: '*' },
   admin: { imports: '*' },
-  client: { imports: ['dispatch', 'pubsub', 'functions', 'cluster', 'command', ...CORE] },
+  client: { imports: ['dispatch', 'pubsub', 'functions', 'gather', 'cluster', 'command', ...CORE] },
   dispatch: { imports: ['pubsub', 'functions', 'cluster', 'command', ...CORE] },
   pubsub: { imports: ['cluster', 'command', ...CORE] },
   functions: { imports: ['cluster', 'command', ...CORE] },
+  // Reaches the cluster by what the client's side gives it.
+  gather: { imports: ['command', 'resp', 'config'] },
   cluster: { imports: [...CORE, 'command/slot'] },
   command: { imports: ['resp'], pure: ['node:buffer', 'node:assert'] },
   resp: { imports: [], pure: ['node:buffer', 'node:assert'] },

@@ -32,6 +32,7 @@ import { Functions, type Libraries } from './functions/functions.ts';
 import type { Held, Keep } from './functions/holdings.ts';
 import type { Library } from './functions/library.ts';
 import { Pool } from './functions/pool.ts';
+import { Budget } from './gather/budget.ts';
 import { createLog } from './log.ts';
 import { PubSub } from './pubsub/pubsub.ts';
 import { Roll } from './pubsub/roll.ts';
@@ -190,6 +191,7 @@ class Worker implements Peers, Libraries {
       }),
       pubsub: this.pubsub,
       functions: this.functions,
+      copying: new Budget(config.crossSlot.atOnce),
       revoked: new Revoked(clients, {
         cluster,
         context: { config },

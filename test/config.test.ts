@@ -28,6 +28,13 @@ test('the defaults are those the design gives', () => {
     natMap: {},
     allow: [],
     transactions: 'one-slot',
+    crossSlot: {
+      level: 'writes',
+      commands: {},
+      maxBytes: 64 * 1024 * 1024,
+      atOnce: 256 * 1024 * 1024,
+      waitFor: 10000,
+    },
     requestTimeout: 60000,
     zone: '',
     zones: {},

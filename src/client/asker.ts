@@ -8,7 +8,7 @@ import type { Node } from '../cluster/node.ts';
 import type { Caller, Sending } from '../cluster/sending.ts';
 import type { Config } from '../config.ts';
 import { limit, notServed } from '../resp/errors.ts';
-import { command } from '../resp/write.ts';
+import { command, type Resp } from '../resp/write.ts';
 import { collect } from './collect.ts';
 import type { Context } from './context.ts';
 import { Question } from './request.ts';
@@ -36,6 +36,13 @@ export function ownUser({ username, password }: Pick<Config, 'username' | 'passw
   };
 }
 
+/** As whom is asked. */
+export interface Login {
+  readonly username: string;
+  readonly password: string;
+  readonly db: number;
+}
+
 export class Asker implements Caller {
   readonly cluster: Cluster;
   readonly lane: Lane;
@@ -51,15 +58,9 @@ export class Asker implements Caller {
     return Asker.as(client, { username, password, db }, work);
   }
 
-  /** One with the client's own rights that asks in RESP3: to be closed. `value` and what is made of it are for RESP2. */
-  static inResp3({
-    cluster,
-    session: { username, password, db },
-  }: Pick<OnBehalf, 'cluster' | 'session'>): Asker {
-    return new Asker(
-      cluster,
-      cluster.enterLane({ resp: 3, username, password, db, readOnly: false, copy: 0 }),
-    );
+  /** One that asks in a version of the protocol, as some user: to be closed. `value` and what is made of it are for RESP2. */
+  static speaking(cluster: Cluster, resp: Resp, { username, password, db }: Login): Asker {
+    return new Asker(cluster, cluster.enterLane({ resp, username, password, db, readOnly: false, copy: 0 }));
   }
 
   /** Runs `work` with questions that have the proxy's rights: about the cluster, and not about the data. */
@@ -67,16 +68,12 @@ export class Asker implements Caller {
     return Asker.as(client, { ...ownUser(client.context.config), db: 0 }, work);
   }
 
-  private static async as<T>(
-    client: Room,
-    user: { readonly username: string; readonly password: string; readonly db: number },
-    work: (asker: Asker) => Promise<T>,
-  ): Promise<T> {
-    const lane = client.cluster.enterLane({ resp: 2, ...user, readOnly: false, copy: 0 });
+  private static async as<T>(client: Room, user: Login, work: (asker: Asker) => Promise<T>): Promise<T> {
+    const asker = Asker.speaking(client.cluster, 2, user);
     try {
-      return await work(new Asker(client.cluster, lane));
+      return await work(asker);
     } finally {
-      client.cluster.leaveLane(lane);
+      asker.close();
     }
   }
 
@@ -85,14 +82,14 @@ export class Asker implements Caller {
   }
 
   /** The raw reply of the owner of a slot, or of a node; an error reply too. */
-  raw(whom: number | Node, words: readonly (string | Buffer | number)[], reads = true): Promise<Buffer> {
+  raw(whom: number | Node, words: readonly (string | Uint8Array | number)[], reads = true): Promise<Buffer> {
     return Question.ask(this, whom, command(words), reads);
   }
 
   /** The reply as nested arrays of Buffers and numbers. Throws the server's error. */
   async value(
     whom: number | Node,
-    words: readonly (string | Buffer | number)[],
+    words: readonly (string | Uint8Array | number)[],
     reads = true,
   ): Promise<unknown> {
     const value = parseReply(await this.raw(whom, words, reads));
@@ -101,12 +98,12 @@ export class Asker implements Caller {
   }
 
   /** The same question to every primary, the replies by lowest slot. */
-  ofShards(words: readonly (string | Buffer | number)[], reads = true): Promise<unknown[]> {
+  ofShards(words: readonly (string | Uint8Array | number)[], reads = true): Promise<unknown[]> {
     return Promise.all(this.cluster.shardSlots().map((slot) => this.value(slot, words, reads)));
   }
 
   /** The same question to every node, replicas too. */
-  ofNodes(words: readonly (string | Buffer | number)[], reads = true): Promise<unknown[]> {
+  ofNodes(words: readonly (string | Uint8Array | number)[], reads = true): Promise<unknown[]> {
     return Promise.all(this.cluster.allNodes().map(({ node }) => this.value(node, words, reads)));
   }
 

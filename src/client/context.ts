@@ -7,6 +7,7 @@ import type { Turn } from '../cluster/turn.ts';
 import type { CommandTable } from '../command/table.ts';
 import type { Config } from '../config.ts';
 import type { Functions } from '../functions/functions.ts';
+import type { Budget } from '../gather/budget.ts';
 import type { Log } from '../log.ts';
 import type { PubSub } from '../pubsub/pubsub.ts';
 import type { Counters } from '../telemetry/counters.ts';
@@ -138,6 +139,8 @@ export interface Context {
   readonly tracking: Tracking;
   readonly pubsub: PubSub;
   readonly functions: Functions;
+  /** What is copied from slot to slot at once. */
+  readonly copying: Budget;
   readonly revoked: Revocation;
   readonly log: Log;
   /** As whom a client's commands run before it has logged in. */

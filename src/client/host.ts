@@ -183,7 +183,7 @@ export class ShardHost extends LibraryHost implements Host {
     super(client, library);
     this.node = node;
     this.started = started;
-    this.asker = Asker.inResp3(client);
+    this.asker = Asker.speaking(client.cluster, 3, client.session);
   }
 
   async call(words: readonly Uint8Array[]): Promise<Buffer> {

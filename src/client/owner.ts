@@ -12,6 +12,9 @@ import { askOnce } from './asker.ts';
 import type { Context } from './context.ts';
 import type { Downstream } from './request.ts';
 
+/** For whom an owner is looked for. */
+type Seeker = Pick<Downstream, 'cluster' | 'lane'> & { readonly context: Pick<Context, 'config'> };
+
 const MINUS = 45;
 const RETRY = 50;
 export const ASKING = encodeCommand(['ASKING']);
@@ -29,11 +32,7 @@ export interface Owner {
 }
 
 /** The owner of a key, or the error for the client. `wanted`: asked on the way, false ends the search. */
-export function findOwner(
-  client: Downstream & { readonly context: Context },
-  key: Buffer,
-  wanted: () => boolean,
-): Promise<Owner | Buffer> {
+export function findOwner(client: Seeker, key: Buffer, wanted: () => boolean): Promise<Owner | Buffer> {
   return askOwner(client, slotOf(key, 0, key.length), encodeCommand(['EXISTS', key]), wanted);
 }
 
@@ -42,7 +41,7 @@ export function findOwner(
  * `wanted`: asked on the way, false ends the search.
  */
 export async function askOwner(
-  client: Downstream & { readonly context: Context },
+  client: Seeker,
   slot: number,
   question: Buffer,
   wanted: () => boolean,

@@ -156,7 +156,7 @@ async function callBeside(
   args: readonly Sent[],
   key: Uint8Array | undefined,
 ): Promise<Sent> {
-  const asker = Asker.inResp3(client);
+  const asker = Asker.speaking(client.cluster, 3, client.session);
   try {
     const keys = key === undefined ? ['0'] : ['1', Buffer.from(key)];
     const reply = decode(await asker.raw(node, ['FCALL_RO', name, ...keys, ...args.map(argumentOf)]));

@@ -4,6 +4,7 @@ import { type Command, SCRIPT } from '../command/command.ts';
 import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, PUBLISH, SPLIT } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
+import { goAcross } from './across.ts';
 import { block } from './blocking.ts';
 import { catalog } from './catalog.ts';
 import type { Client, Routes } from './client.ts';
@@ -14,7 +15,6 @@ import { queue } from './multi.ts';
 import { toAny } from './nodes.ts';
 import { publish } from './publish.ts';
 import { runScript } from './scripts.ts';
-import { readStreams } from './streams.ts';
 import { callRegistered } from './tfcall.ts';
 
 export const routes: Routes = { elsewhere, unknown: callRegistered, queue };
@@ -34,11 +34,7 @@ function elsewhere(client: Client, command: Command, f: Frame, where: number): b
     case ASK_KEYS:
       return askKeys(client, command, f);
     case CROSS_SLOT:
-      if (command.name === 'xread') return readStreams(client, command, f);
-      return client.refuse(
-        command,
-        command.name === 'xreadgroup' ? errors.groupOfSeveralSlots() : errors.crossSlot(),
-      );
+      return goAcross(client, command, f);
     case BLOCKS:
       return block(client, command, f);
     case PUBLISH:

@@ -39,6 +39,41 @@ export class Before implements Pending {
   lost(): void {}
 }
 
+/** A run on its way, and what the reply to its EXEC means. */
+export class Course {
+  private before = new Before();
+  private link: Link | undefined = undefined;
+
+  /** Sends a run; `count`: its commands, MULTI and EXEC included. */
+  send(pending: Pending, link: Link, count: number, bytes: Buffer, from: number, to: number): Slab {
+    this.before = new Before();
+    this.link = link;
+    return link.sendRun(pending, this.before, count, bytes, from, to);
+  }
+
+  /** What was refused when it was queued, as the server said it; '' when nothing was. */
+  get refusal(): string {
+    return this.before.refusal;
+  }
+
+  /** The error to follow for one that EXEC was answered with; undefined where that would execute something twice. */
+  redirect(bytes: Buffer, from: number, to: number): Buffer | undefined {
+    const { refusal, notBegun } = this.before;
+    return notBegun ? undefined : errors.asServerSaid(refusal === '' ? textOf(bytes, from, to) : refusal);
+  }
+
+  /** What the client is told of that error. */
+  discarded(bytes: Buffer, from: number, to: number): Buffer {
+    return discardedBy(this.before, bytes, from, to);
+  }
+
+  /** Called last. */
+  end(bytes: Buffer, from: number, to: number): void {
+    if (leavesOpen(bytes, from, to))
+      this.link!.breakOff('EXEC was refused, so the transaction is still open');
+  }
+}
+
 export interface RunOptions {
   /** MULTI and EXEC included. */
   readonly count: number;
@@ -50,8 +85,7 @@ export interface RunOptions {
 
 export class Run extends Request {
   private readonly options: RunOptions;
-  private before = new Before();
-  private link: Link | undefined = undefined;
+  private readonly course = new Course();
 
   constructor(client: Downstream, command: Command, slot: number, options: RunOptions) {
     super(client, command, slot, options.loose, options.reads);
@@ -59,20 +93,17 @@ export class Run extends Request {
   }
 
   protected override sendOn(link: Link, bytes: Buffer, from: number, to: number): Slab {
-    this.before = new Before();
-    this.link = link;
-    return link.sendRun(this, this.before, this.options.count, bytes, from, to);
+    return this.course.send(this, link, this.options.count, bytes, from, to);
   }
 
   override reply(bytes: Buffer, from: number, to: number): void {
     if (bytes[from] !== MINUS) return this.conclude(bytes, from, to);
-    const { before, link } = this;
-    const decisive = before.refusal === '' ? textOf(bytes, from, to) : before.refusal;
-    const error = errors.asServerSaid(decisive);
-    if (!before.notBegun && this.bounce(error, 0, error.length)) return;
-    const discarded = discardedBy(before, bytes, from, to);
+    const { course } = this;
+    const error = course.redirect(bytes, from, to);
+    if (error !== undefined && this.bounce(error, 0, error.length)) return;
+    const discarded = course.discarded(bytes, from, to);
     this.conclude(discarded, 0, discarded.length);
-    if (leavesOpen(bytes, from, to)) link!.breakOff('EXEC was refused, so the transaction is still open');
+    course.end(bytes, from, to);
   }
 
   protected override answer(bytes: Buffer, from: number, to: number): void {

@@ -47,7 +47,7 @@ export function findKeys(command: Command, args: Arguments, keys: Keys): number 
   if (command.keysUnknown) return UNKNOWN;
   const specs = command.keySpecs;
   for (let i = 0; i < specs.length; i++) {
-    if (!follow(specs[i]!, command, args, keys)) return INVALID;
+    if (!keysOfSpec(specs[i]!, command, args, keys)) return INVALID;
   }
   return keys.count;
 }
@@ -98,7 +98,7 @@ function addRange(command: Command, args: Arguments, keys: Keys): number {
 }
 
 /** Adds the keys of one spec. @returns false where the arguments do not fit it */
-function follow(spec: KeySpec, command: Command, args: Arguments, keys: Keys): boolean {
+export function keysOfSpec(spec: KeySpec, command: Command, args: Arguments, keys: Keys): boolean {
   const argc = args.argc;
   const begin = spec.begin === BEGIN.index ? spec.index : afterKeyword(spec, args);
   if (begin === 0) return true;

@@ -50,6 +50,7 @@ const text = (fallback: string, description: string, secret = false) =>
 const choice = <const Names extends readonly string[]>(names: Names, description: string) =>
   Type.Enum<[...Names]>(names, { kind: 'choice', default: names[0], description });
 
+const CROSS_SLOT = ['refuse', 'reads', 'writes', 'all'] as const;
 const READ_FROM = ['primary', 'prefer-replica', 'replica', 'any', 'nearest'] as const;
 const OUTPUT = { minimum: 0, maximum: 64 * gb };
 const PORT = { minimum: 1, maximum: 65535 };
@@ -102,6 +103,32 @@ export const SCHEMA = Type.Object({
     ['one-slot', 'per-slot'],
     'what EXEC does with keys in several slots: refuse them, or run one transaction per slot',
   ),
+  crossSlot: Type.Object({
+    level: Type.Enum([...CROSS_SLOT], {
+      kind: 'choice',
+      default: 'writes',
+      description:
+        'which commands may have keys in several slots: none; those that only read; those that write as well; also those that are atomic no more then (MSETNX, scripts, transactions)',
+    }),
+    commands: Type.Record(Type.String({ pattern: '^@?[a-z0-9._|-]+$' }), Type.Enum([...CROSS_SLOT]), {
+      kind: 'groups',
+      default: {},
+      description: 'the same for some commands, by name or by category (@scripting)',
+    }),
+    maxBytes: bytes(
+      64 * mb,
+      kb,
+      2047 * mb,
+      'keys that one such command may copy from slot to slot, as MEMORY USAGE tells their size',
+    ),
+    atOnce: bytes(256 * mb, kb, 64 * gb, 'bytes of them that a worker copies at once; what is more, waits'),
+    waitFor: ms(
+      10 * second,
+      100,
+      10 * minute,
+      'how long a command that moves a value (RENAME, SMOVE, LMOVE) waits for others that move the same keys',
+    ),
+  }),
   requestTimeout: ms(
     60 * second,
     100,

@@ -42,7 +42,10 @@ export function variable(path: string): string {
 }
 
 /** Groups whose name alone, with a text behind it, stands for one of their settings. */
-const SHORT: ReadonlyMap<string, string> = new Map([['functions', 'functions.dir']]);
+const SHORT: ReadonlyMap<string, string> = new Map([
+  ['functions', 'functions.dir'],
+  ['crossSlot', 'crossSlot.level'],
+]);
 const PATHS = SETTINGS.map(({ path }) => path);
 const VARIABLES = new Map([
   ...PATHS.map((path) => [variable(path), path] as const),
@@ -50,6 +53,7 @@ const VARIABLES = new Map([
 ]);
 const FLAGS = new Map([
   ...SHORT,
+  ...[...SHORT].map(([group, path]) => [kebab(group), path] as const),
   ...PATHS.flatMap((path) => [
     [path, path] as const,
     [kebab(path), path] as const,

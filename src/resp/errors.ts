@@ -191,6 +191,20 @@ export const crossSlotTransaction = fixed(
     "slotless: the setting 'transactions: per-slot' allows one transaction per slot",
 );
 
+/** Keys in several slots, and a setting that does not permit it. `level`: the least that would. */
+export function crossSlotRefused(name: string, level: string): Buffer {
+  return error(
+    `CROSSSLOT Keys in request don't hash to the same slot; slotless: '${name}' is refused over several slots; the setting 'crossSlot: ${level}' permits it`,
+  );
+}
+
+/** A command across slots would copy more than it may. Bytes. */
+export function tooMuchToCopy(bytes: number, most: number): Buffer {
+  return error(
+    `ERR slotless: the command would copy ${bytes} bytes from slot to slot; the setting 'crossSlot.maxBytes' permits ${most}`,
+  );
+}
+
 /** A WATCH whose keys lie in several slots, or a transaction behind it that has keys in another; no setting helps. */
 export const crossSlotWatch = fixed(
   "CROSSSLOT Keys in request don't hash to the same slot; " +

@@ -14,6 +14,7 @@ import { withOwn } from '../../src/command/own.ts';
 import { CommandTable } from '../../src/command/table.ts';
 import { Functions } from '../../src/functions/functions.ts';
 import { Pool } from '../../src/functions/pool.ts';
+import { Budget } from '../../src/gather/budget.ts';
 import { createLog } from '../../src/log.ts';
 import { PubSub } from '../../src/pubsub/pubsub.ts';
 import { Roll } from '../../src/pubsub/roll.ts';
@@ -106,6 +107,7 @@ export async function room(
       { load: async () => {}, delete: async () => {}, restore: async () => {} },
       { remoteTaskTimeout: config.functions.remoteTaskTimeout, lockTimeout: config.functions.lockTimeout },
     ),
+    copying: new Budget(config.crossSlot.atOnce),
     revoked: new Revoked(accepted, {
       cluster: stage.cluster,
       context: { config },

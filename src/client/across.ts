@@ -1,0 +1,82 @@
+// Commands whose keys lie in several slots: permitted or refused, and worked out (see gather) while nothing else of
+// the client is under way. Cold.
+
+import { type Key, keysAcross, LEVELS, type Level, levelOf, wayAcross } from '../command/across.ts';
+import type { Command } from '../command/command.ts';
+import type { Config } from '../config.ts';
+import type { Crossing } from '../gather/crossing.ts';
+import { gather } from '../gather/gather.ts';
+import { Refusal } from '../gather/reach.ts';
+import * as errors from '../resp/errors.ts';
+import type { Frame } from '../resp/request.ts';
+import type { Client } from './client.ts';
+import { toAny } from './nodes.ts';
+import { ClientReach } from './reach.ts';
+import { denialOfOther } from './rights.ts';
+import { SavedArguments } from './saved.ts';
+import { readStreams } from './streams.ts';
+
+/** False: not now, something of the client is still under way. */
+export function goAcross(client: Client, command: Command, f: Frame): boolean {
+  if (!client.settled || client.pending > 0) return false;
+  const args = new SavedArguments(f);
+  const keys = keysAcross(command, args);
+  // Arguments that make no sense: any server says what is wrong.
+  if (keys.length === 0) return toAny(client, command, f);
+  const refusal = refusalOf(client.context.config.crossSlot, command, keys);
+  if (refusal !== undefined) return client.refuse(command, refusal);
+  const way = wayAcross(command);
+  if (way === 'streams') return readStreams(client, command, f);
+  return client.workOut(command, async () => {
+    const denied = await denialOfOther(client, args);
+    return (
+      denied ?? withReach(client, (reach) => gather(way, crossingOf(client, command, args, keys, reach)))
+    );
+  });
+}
+
+/** The error for a call that the settings do not permit, or that nothing permits. */
+export function refusalOf(
+  settings: Config['crossSlot'],
+  command: Command,
+  keys: readonly Key[],
+): Buffer | undefined {
+  const way = wayAcross(command);
+  if (way === 'never')
+    return command.name === 'xreadgroup' ? errors.groupOfSeveralSlots() : errors.crossSlot();
+  const needed = levelOf(way, keys);
+  return permits(settings, command, needed) ? undefined : errors.crossSlotRefused(command.name, needed);
+}
+
+/** Whether the settings permit a command what needs a level. */
+export function permits({ level, commands }: Config['crossSlot'], command: Command, needed: Level): boolean {
+  const { name, categories } = command;
+  const named = [name, ...categories].find((each) => Object.hasOwn(commands, each));
+  return LEVELS.indexOf(named === undefined ? level : commands[named]!) >= LEVELS.indexOf(needed);
+}
+
+/** Runs work that reaches the cluster; a Refusal is its reply. */
+export async function withReach(
+  client: Client,
+  work: (reach: ClientReach) => Promise<Buffer>,
+): Promise<Buffer> {
+  const reach = new ClientReach(client);
+  try {
+    return await work(reach);
+  } catch (error) {
+    if (error instanceof Refusal) return error.reply;
+    throw error;
+  } finally {
+    reach.close();
+  }
+}
+
+export function crossingOf(
+  client: Client,
+  command: Command,
+  args: SavedArguments,
+  keys: readonly Key[],
+  reach: ClientReach,
+): Crossing {
+  return { command, words: args.words(), keys, reach, limits: client.context.config.crossSlot };
+}

@@ -1,0 +1,114 @@
+// Commands with keys in several slots: how each is done, what that promises, and which setting permits it. README's
+// table is made of this one.
+//
+//     way           SINTER a{1} b{2}             the keys that are only read are copied to the slot where it runs
+//     what a key    SUNIONSTORE d{1} a{1} b{2}   d is written, so it runs there; a is there, b is copied
+//     is for        RENAME a{1} b{2}             moved: written there first, then removed here
+//
+// A command without a row goes by its key specs, those of modules too: if it only reads, or writes one key alone, it
+// is copied for; else it runs on copies of all its keys, which are written back (`relaxed`). COLD.
+
+import type { Arguments } from './arguments.ts';
+import { ACCESS, type Command, FLAG, HAND, SCRIPT } from './command.ts';
+import { findKeys, Keys, keysOfSpec } from './keys.ts';
+import { slotOf } from './slot.ts';
+
+/** How a command across slots is done; each has its file in `gather`. */
+export type Way = 'copy' | 'sort' | 'pop' | 'move' | 'streams' | 'relaxed' | 'never';
+
+/** What is promised, in README's words. */
+export const PROMISES = {
+  read: 'sources read one by one',
+  store: 'destination atomic, sources read one by one',
+  pop: 'atomic per key; the keys are asked in their order',
+  move: 'moved, never lost',
+  streams: 'atomic per slot; all slots are read at once',
+  relaxed: 'atomic per slot; runs on copies, which are written back if nobody changed the keys meanwhile',
+  never: 'refused',
+} as const;
+
+/** The settings of `crossSlot.level`, each permits what those before it do. */
+export const LEVELS = ['refuse', 'reads', 'writes', 'all'] as const;
+export type Level = (typeof LEVELS)[number];
+
+const WRITTEN = ACCESS.OW | ACCESS.RW | ACCESS.RM;
+
+/** A key of a call. */
+export interface Key {
+  /** Index of the argument. */
+  readonly at: number;
+  readonly name: Buffer;
+  readonly slot: number;
+  readonly written: boolean;
+}
+
+const WAYS: Readonly<Record<string, Way>> = {
+  sort: 'sort',
+  sort_ro: 'sort',
+  lmpop: 'pop',
+  zmpop: 'pop',
+  rename: 'move',
+  renamenx: 'move',
+  smove: 'move',
+  lmove: 'move',
+  rpoplpush: 'move',
+  blmove: 'move',
+  brpoplpush: 'move',
+  xread: 'streams',
+  xreadgroup: 'never',
+  migrate: 'never',
+  watch: 'never',
+};
+
+/** Its key specs say that it may change what it reads: a cached count, which is nothing of the data. */
+const ONLY_READS: ReadonlySet<string> = new Set(['pfcount']);
+
+/** How a command is done whose keys lie in several slots. */
+export function wayAcross(command: Command): Way {
+  const { name, script, keySpecs, flags } = command;
+  if (Object.hasOwn(WAYS, name)) return WAYS[name]!;
+  if (script !== SCRIPT.none) return 'relaxed';
+  if ((flags & FLAG.write) === 0 || ONLY_READS.has(name) || command.hand === HAND.geoRadius) return 'copy';
+  const written = keySpecs.filter(({ access }) => (access & WRITTEN) !== 0);
+  const one = written.length === 1 && written[0]!.lastKey === 0 && written[0]!.keyNumIndex === 0;
+  return one && written[0]!.firstKey === 0 ? 'copy' : 'relaxed';
+}
+
+/** The least level that permits a call. */
+export function levelOf(way: Way, keys: readonly Key[]): Level {
+  if (way === 'relaxed') return 'all';
+  if (way === 'pop' || way === 'move') return 'writes';
+  return keys.some(({ written }) => written) ? 'writes' : 'reads';
+}
+
+/** What is promised of a command; `writes`: of those of its calls that write. */
+export function promiseOf(way: Way, writes: boolean): string {
+  if (way === 'copy' || way === 'sort') return writes ? PROMISES.store : PROMISES.read;
+  return PROMISES[way];
+}
+
+/** The keys of a call in the order of the key specs, doubles and all; empty where it makes no sense. */
+export function keysAcross(command: Command, args: Arguments): Key[] {
+  const found = new Keys();
+  if (command.hand !== HAND.none || command.keySpecs.length === 0) {
+    if (findKeys(command, args, found) <= 0) return [];
+    // Sources first, and where there is a second one it is where the result is stored.
+    const stores = command.hand === HAND.sort || command.hand === HAND.geoRadius;
+    return [...found.at.subarray(0, found.count)].map((at, i) => keyAt(args, at, stores && i === 1));
+  }
+  const keys: Key[] = [];
+  for (const spec of command.keySpecs) {
+    found.count = 0;
+    if (!keysOfSpec(spec, command, args, found)) return [];
+    const written = (spec.access & WRITTEN) !== 0 && !ONLY_READS.has(command.name);
+    for (let i = 0; i < found.count; i++) keys.push(keyAt(args, found.at[i]!, written));
+  }
+  return keys;
+}
+
+function keyAt(args: Arguments, at: number, written: boolean): Key {
+  const { bytes, starts, ends } = args;
+  const from = starts[at]!;
+  const to = ends[at]!;
+  return { at, name: Buffer.from(bytes.subarray(from, to)), slot: slotOf(bytes, from, to), written };
+}

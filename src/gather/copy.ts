@@ -1,0 +1,175 @@
+// A command that runs on the server, with copies of the keys that are not there: SUNIONSTORE, PFMERGE, BITOP, COPY,
+// ZINTER, LCS, and any module's that only reads or writes one key.
+//
+//     SUNIONSTORE d{2} a{1} b{2}        slot 2:  MULTI
+//                                                RESTORE tmp <a's dump>
+//                                                SUNIONSTORE d{2} tmp b{2}
+//                                                UNLINK tmp
+//                                                EXEC
+//
+// It runs in the slot of the key it writes, so that this key changes at one instant; one that only reads runs where
+// most bytes are. Errors, empty results, types and encodings are the server's, since it does it all. What is copied was
+// read key by key: no two of them at the same instant.
+//
+// A result whose sources all lie in one other slot is made there, and sent: mostly it is smaller than they are
+// (ZRANGESTORE, GEOSEARCHSTORE, SORT STORE).
+
+import { randomBytes } from 'node:crypto';
+import type { Key } from '../command/across.ts';
+import { temporaryKey } from '../command/reserved.ts';
+import { Copies, dump, mayCopy, Proofs, type Source, sizesOf } from './copies.ts';
+import type { Crossing } from './crossing.ts';
+import { Refusal, type Words } from './reach.ts';
+import { bulkOf, integerOf, isError, succeeded } from './replies.ts';
+import { step } from './steps.ts';
+
+/** They write nothing but their result, whatever was there before. */
+const OVERWRITE: ReadonlySet<string> = new Set([
+  'sinterstore',
+  'sunionstore',
+  'sdiffstore',
+  'zinterstore',
+  'zunionstore',
+  'zdiffstore',
+  'zrangestore',
+  'geosearchstore',
+  'georadius',
+  'georadiusbymember',
+  'bitop',
+  'sort',
+]);
+
+/** COPY takes the time to live along. */
+const EXPIRING: ReadonlySet<string> = new Set(['copy']);
+
+/** Of what is on its way to its destination, ms. */
+const LIFETIME = 60_000;
+
+const proofs = new Proofs();
+
+export async function copyAndRun(call: Crossing): Promise<Buffer> {
+  const { keys, reach, limits, command } = call;
+  const written = keys.find((key) => key.written);
+  const sources = distinct(
+    keys.filter((key) => !key.written && key.name.compare(written?.name ?? NONE) !== 0),
+  );
+  const elsewhere = sources.filter(({ slot }) => slot !== written?.slot);
+  const sizes = await sizesOf(reach, written === undefined ? sources : elsewhere);
+  if (written !== undefined && sendsResult(call, written, sources))
+    return runThere(call, written, sum(sizes));
+
+  const slot = written?.slot ?? heaviest(sources, sizes);
+  const copied = (written === undefined ? sources : elsewhere).map((source, i) => ({
+    source,
+    size: sizes[i]!,
+  }));
+  const bytes = sum(copied.map(({ source, size }) => (source.slot === slot ? 0 : size)));
+  mayCopy(bytes, limits.maxBytes);
+  return reach.within(bytes, async () => {
+    const found = copied.filter(({ source, size }) => source.slot !== slot && size > 0);
+    const dumps = await dump(
+      reach,
+      found.map(({ source }) => source),
+      EXPIRING.has(command.name),
+    );
+    mayCopy(sum(dumps.map(({ payload }) => payload?.length ?? 0)), limits.maxBytes);
+    const missing = copied.filter(({ source, size }) => source.slot !== slot && size === 0);
+    const none = missing.map(({ source }) => ({ ...source, payload: undefined, expires: -1 }));
+    return runHere(call, new Copies(slot, newId(), [...dumps, ...none]), written !== undefined);
+  });
+}
+
+/** A name that no other command has, of any proxy. */
+export function newId(): string {
+  return randomBytes(9).toString('base64url');
+}
+
+/** Runs the command with its copies. */
+async function runHere(call: Crossing, copies: Copies, writes: boolean): Promise<Buffer> {
+  const { words, keys, reach } = call;
+  if (writes) await proofs.require(reach, copies);
+  const native = [...words];
+  for (const { at, name } of keys) native[at] = copies.nameOf(name);
+  const { restores } = copies;
+  step('copy: run');
+  const replies = await reach.atomically(copies.slot, [...restores, native, ...copies.removals()], !writes);
+  for (let i = 0; i < restores.length; i++) succeeded(replies[i]);
+  step('copy: done');
+  return copies.rename(replies[restores.length]!);
+}
+
+/** All it reads lies in one slot, and it writes in another. */
+function sendsResult({ command, words, keys }: Crossing, written: Key, sources: readonly Source[]): boolean {
+  if (!OVERWRITE.has(command.name) || sources.length === 0) return false;
+  if (keys.some((key) => !key.written && key.name.equals(written.name))) return false;
+  const { slot } = sources[0]!;
+  return words.length > 0 && slot !== written.slot && sources.every((source) => source.slot === slot);
+}
+
+/** Makes the result where its sources are, and sends it to its destination. */
+async function runThere(call: Crossing, written: Key, bytes: number): Promise<Buffer> {
+  const { words, keys, reach, limits } = call;
+  const { slot } = keys.find((key) => !key.written)!;
+  const as = temporaryKey(slot, newId(), 0);
+  const native: Words = words.map((word, at) => (at === written.at ? as : word));
+  let reply: Buffer;
+  let payload: Buffer | undefined;
+  step('copy: run');
+  if (bytes <= limits.maxBytes) {
+    const replies = await reach.atomically(slot, [native, ['DUMP', as], ['UNLINK', as]], true);
+    reply = replies[0]!;
+    payload = bulkOf(replies[1]!);
+  } else {
+    // The result may be small enough all the same.
+    const made = await reach.atomically(
+      slot,
+      [native, ['PEXPIRE', as, LIFETIME], ['MEMORY', 'USAGE', as]],
+      true,
+    );
+    reply = made[0]!;
+    const size = integerOf(made[2]!) ?? 0;
+    if (size > limits.maxBytes) await reach.ask(slot, ['UNLINK', as], false);
+    mayCopy(size, limits.maxBytes);
+    const replies = await reach.atomically(
+      slot,
+      [
+        ['DUMP', as],
+        ['UNLINK', as],
+      ],
+      true,
+    );
+    payload = bulkOf(replies[0]!);
+    if (payload === undefined && size > 0) throw new Refusal(reply);
+  }
+  if (isError(reply)) return reply;
+  step('copy: store');
+  const { name } = written;
+  succeeded(
+    payload === undefined
+      ? await reach.ask(written.slot, ['DEL', name], false)
+      : await reach.ask(written.slot, ['RESTORE', name, 0, payload, 'REPLACE'], false),
+  );
+  step('copy: done');
+  return reply;
+}
+
+const NONE = Buffer.alloc(0);
+
+function heaviest(sources: readonly Source[], sizes: readonly number[]): number {
+  const bySlot = new Map<number, number>();
+  sources.forEach(({ slot }, i) => {
+    bySlot.set(slot, (bySlot.get(slot) ?? 0) + sizes[i]!);
+  });
+  let best = sources[0]!.slot;
+  for (const [slot, bytes] of bySlot) if (bytes > bySlot.get(best)!) best = slot;
+  return best;
+}
+
+function distinct(keys: readonly Key[]): Source[] {
+  const byName = new Map(keys.map((key) => [key.name.toString('latin1'), key]));
+  return [...byName.values()];
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}

@@ -1,0 +1,67 @@
+// What a command across slots needs of the cluster: commands to the owner of a slot, followed through moves and
+// failovers, in three forms. The client's side implements it; this room knows no sockets.
+//
+//   ask          one command
+//   atomically   several, in one MULTI/EXEC: all of them or none
+//   hold         a link of one's own, for what the server remembers on it: WATCH, and EXEC under it
+//
+// Replies are raw and in `resp`, the client's own version. An error reply of a single command is a reply like any
+// other; what stands in the way of the whole (a slot without an owner, MULTI refused, an unknown outcome) is thrown
+// as a Refusal, whose bytes are the reply to the client.
+
+import type { Resp } from '../resp/write.ts';
+
+/** A command, its name first. */
+export type Words = readonly (string | Uint8Array | number)[];
+
+export interface Reach {
+  readonly resp: Resp;
+  /** The raw reply of a slot's owner, an error too. `reads`: it may be asked again when its link is lost. */
+  ask(slot: number, words: Words, reads: boolean): Promise<Buffer>;
+  /**
+   * MULTI, the commands, EXEC: their raw replies, errors among them.
+   * `again`: nothing is different if it is executed twice, so it may be when its link is lost.
+   * @throws Refusal when nothing was executed, or nobody knows
+   */
+  atomically(slot: number, commands: readonly Words[], again: boolean): Promise<Buffer[]>;
+  /**
+   * A link to the owner of a slot, which answers `question`, a command with a key of that slot. To be released.
+   * @throws Refusal when there is no such owner, or no link to be had
+   */
+  hold(slot: number, question: Words): Promise<Held>;
+  /** The address of a slot's owner as the map has it now; '' when there is none. */
+  ownerOf(slot: number): string;
+  /** How many replicas the map has for a slot's owner now. */
+  replicasOf(slot: number): number;
+  /** Runs work under the worker's bound of bytes that are copied at once; waits for its turn. */
+  within<T>(bytes: number, work: () => Promise<T>): Promise<T>;
+}
+
+/** A link of one's own. Commands are executed in the order in which they are asked; nobody else's come between. */
+export interface Held {
+  /** The raw reply to the question it was taken with. */
+  readonly reply: Buffer;
+  /** A raw reply, an error too; one of the proxy's own when the link is lost. */
+  ask(words: Words): Promise<Buffer>;
+  /**
+   * MULTI, the commands, EXEC: their raw replies. Undefined when nothing was executed: a watched key has changed,
+   * the slot has moved, or the link was lost before.
+   * @throws Refusal when a command was refused, or nobody knows whether they were executed (`unknown`)
+   */
+  exec(commands: readonly Words[]): Promise<Buffer[] | undefined>;
+  /** Gives the link back; what was watched is watched no more. */
+  release(): void;
+}
+
+/** Ends a command with this error reply. */
+export class Refusal extends Error {
+  readonly reply: Buffer;
+  /** What was sent may or may not have been executed. */
+  readonly unknown: boolean;
+
+  constructor(reply: Buffer, unknown = false) {
+    super(reply.toString('latin1', 1, reply.length - 2));
+    this.reply = reply;
+    this.unknown = unknown;
+  }
+}
