@@ -8,6 +8,7 @@ import { FIXED } from '../cluster/sending.ts';
 import { type Command, RESPONSE, ROUTE } from '../command/command.ts';
 import { Keys, slotOfAll } from '../command/keys.ts';
 import { mergeFanOut, mergeSplit } from '../command/merge.ts';
+import { withoutReserved } from '../command/reserved.ts';
 import { type Plan, split } from '../command/split.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
@@ -69,7 +70,10 @@ export function fanOut(client: Client, command: Command, f: Frame): boolean {
   const whole = new Gathered(client, command, {
     wide: true,
     joined: false,
-    merge: (replies) => mergeFanOut(command, replies, names),
+    merge: (replies) => {
+      const merged = mergeFanOut(command, replies, names);
+      return command.name === 'keys' ? withoutReserved(merged) : merged;
+    },
   });
   for (let i = 0; i < names.length; i++) whole.add(slots[i] ?? FIXED, true);
   client.replies.push(whole);

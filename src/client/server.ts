@@ -16,6 +16,7 @@ import {
   type Reply,
   type Stat,
 } from '../command/reports.ts';
+import { isReserved } from '../command/reserved.ts';
 import * as errors from '../resp/errors.ts';
 import { bulk, bulkString, double, encode, integer, map, nil, type Resp, verbatim } from '../resp/write.ts';
 import { Asker, askAside, ServerError } from './asker.ts';
@@ -129,6 +130,8 @@ async function log({ asker, args, words, resp }: Inquest): Promise<Buffer> {
 }
 
 const DEFAULT_LOG = 10;
+/** As often as a server draws where it meets keys that have expired. */
+const MOST_DRAWS = 100;
 
 /** A shard is drawn by how many keys it has; where that one's turn out to be gone, the others are asked. */
 async function randomKey({ client, asker, resp }: Inquest): Promise<Buffer> {
@@ -137,10 +140,19 @@ async function randomKey({ client, asker, resp }: Inquest): Promise<Buffer> {
   const drawn = draw(sizes);
   const rest = [...slots.keys()].filter((shard) => shard !== drawn && sizes[shard]! > 0);
   for (const shard of [drawn, ...rest]) {
-    const key = await asker.value(slots[shard]!, ['RANDOMKEY']);
-    if (key !== null) return bulk(key as Buffer);
+    const key = await randomOf(asker, slots[shard]!);
+    if (key !== null) return bulk(key);
   }
   return nil(resp);
+}
+
+/** One of a shard's keys that is not the proxy's own; null where there is none to be found. */
+async function randomOf(asker: Asker, slot: number): Promise<Buffer | null> {
+  for (let tries = 0; tries < MOST_DRAWS; tries++) {
+    const key = (await asker.value(slot, ['RANDOMKEY'])) as Buffer | null;
+    if (key === null || !isReserved(key)) return key;
+  }
+  return null;
 }
 
 function stats(resp: Resp, fields: ReadonlyMap<string, Stat>): Buffer {

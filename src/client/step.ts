@@ -1,6 +1,7 @@
 // One step of SCAN: one node, asked once. Shared by the walks over newer and older servers.
 
 import type { Node } from '../cluster/node.ts';
+import { isReserved } from '../command/reserved.ts';
 import { ServerError } from './asker.ts';
 import type { Survey } from './survey.ts';
 
@@ -36,7 +37,7 @@ export async function scanNode(
     Buffer,
     Buffer[],
   ];
-  return { cursor: String(next), keys };
+  return { cursor: String(next), keys: keys.filter((key) => !isReserved(key)) };
 }
 
 const processes = new WeakMap<Node, string>();

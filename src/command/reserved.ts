@@ -6,6 +6,9 @@
 // A key is in the slot of what stands in its braces, so each slot has a tag: the first number, written with 36
 // digits, that falls into it.
 
+import { skip } from '../resp/reply.ts';
+import { array } from '../resp/write.ts';
+import { headOf, NOT_AN_ARRAY } from './head.ts';
 import { SLOTS, slotOf } from './slot.ts';
 
 /** How every key of the proxy's own begins. */
@@ -37,9 +40,19 @@ export function isReserved(key: Uint8Array): boolean {
   return PREFIXES.some((prefix) => prefix.compare(key, 0, Math.min(prefix.length, key.length)) === 0);
 }
 
-/** Whether any such name stands in these bytes. */
-export function mentionsReserved(bytes: Buffer): boolean {
-  return bytes.includes(PREFIXES[0]) || bytes.includes(PREFIXES[1]);
+/** The reply of KEYS without them. */
+export function withoutReserved(reply: Buffer): Buffer {
+  if (!PREFIXES.some((prefix) => reply.includes(prefix))) return reply;
+  const { type, count, end } = headOf(reply);
+  if (type === NOT_AN_ARRAY) return reply;
+  const kept: Buffer[] = [];
+  for (let i = 0, at = end; i < count; i++) {
+    const next = skip(reply, at, reply.length);
+    const key = reply.subarray(reply.indexOf('\n', at) + 1, next - 2);
+    if (!isReserved(key)) kept.push(reply.subarray(at, next));
+    at = next;
+  }
+  return array(kept);
 }
 
 function findTags(): string[] {
