@@ -25,7 +25,7 @@ export function goAcross(client: Client, command: Command, f: Frame): boolean {
   if (keys.length === 0) return toAny(client, command, f);
   const refusal = refusalOf(client.context.config.crossSlot, command, keys);
   if (refusal !== undefined) return client.refuse(command, refusal);
-  const way = wayAcross(command);
+  const way = wayAcross(command, keys);
   if (way === 'streams') return readStreams(client, command, f);
   return client.workOut(command, async () => {
     const denied = await denialOfOther(client, args);
@@ -41,7 +41,7 @@ export function refusalOf(
   command: Command,
   keys: readonly Key[],
 ): Buffer | undefined {
-  const way = wayAcross(command);
+  const way = wayAcross(command, keys);
   if (way === 'never')
     return command.name === 'xreadgroup' ? errors.groupOfSeveralSlots() : errors.crossSlot();
   const needed = levelOf(way, keys);

@@ -5,11 +5,12 @@
 //     what a key    SUNIONSTORE d{1} a{1} b{2}   d is written, so it runs there; a is there, b is copied
 //     is for        RENAME a{1} b{2}             moved: written there first, then removed here
 //
-// A command without a row goes by its key specs, those of modules too: if it only reads, or writes one key alone, it
-// is copied for; else it runs on copies of all its keys, which are written back (`relaxed`). COLD.
+// A command without a row goes by what its key specs, or COMMAND GETKEYSANDFLAGS, say of its keys, those of modules
+// too: where it writes one of them at most, the others are copied; else it runs on copies of them all, which are
+// written back (`relaxed`). COLD.
 
 import type { Arguments } from './arguments.ts';
-import { ACCESS, type Command, FLAG, HAND, SCRIPT } from './command.ts';
+import { ACCESS, type Command, HAND, SCRIPT } from './command.ts';
 import { findKeys, Keys, keysOfSpec } from './keys.ts';
 import { slotOf } from './slot.ts';
 
@@ -63,27 +64,24 @@ const WAYS: Readonly<Record<string, Way>> = {
 /** Its key specs say that it may change what it reads: a cached count, which is nothing of the data. */
 const ONLY_READS: ReadonlySet<string> = new Set(['pfcount']);
 
-/** How a command is done whose keys lie in several slots. */
-export function wayAcross(command: Command): Way {
-  const { name, script, keySpecs, flags } = command;
+/** How a call is done whose keys lie in several slots. */
+export function wayAcross({ name, script }: Command, keys: readonly Pick<Key, 'name' | 'written'>[]): Way {
   if (Object.hasOwn(WAYS, name)) return WAYS[name]!;
   if (script !== SCRIPT.none) return 'relaxed';
-  if ((flags & FLAG.write) === 0 || ONLY_READS.has(name) || command.hand === HAND.geoRadius) return 'copy';
-  const written = keySpecs.filter(({ access }) => (access & WRITTEN) !== 0);
-  const one = written.length === 1 && written[0]!.lastKey === 0 && written[0]!.keyNumIndex === 0;
-  return one && written[0]!.firstKey === 0 ? 'copy' : 'relaxed';
+  const [first, ...others] = keys.filter(({ written }) => written);
+  return others.every((key) => key.name.equals(first!.name)) ? 'copy' : 'relaxed';
 }
 
 /** The least level that permits a call. */
-export function levelOf(way: Way, keys: readonly Key[]): Level {
+export function levelOf(way: Way, keys: readonly Pick<Key, 'written'>[]): Level {
   if (way === 'relaxed') return 'all';
   if (way === 'pop' || way === 'move') return 'writes';
   return keys.some(({ written }) => written) ? 'writes' : 'reads';
 }
 
-/** What is promised of a command; `writes`: of those of its calls that write. */
-export function promiseOf(way: Way, writes: boolean): string {
-  if (way === 'copy' || way === 'sort') return writes ? PROMISES.store : PROMISES.read;
+/** What is promised of a call that some level permits. */
+export function promiseOf(way: Way, level: Level): string {
+  if (way === 'copy' || way === 'sort') return level === 'reads' ? PROMISES.read : PROMISES.store;
   return PROMISES[way];
 }
 
