@@ -1,7 +1,7 @@
 // Commands whose keys lie in several slots: permitted or refused, and worked out (see gather) while nothing else of
 // the client is under way. Cold.
 
-import { type Key, keysAcross, LEVELS, type Level, levelOf, wayAcross } from '../command/across.ts';
+import { type Key, keysAcross, keysTold, LEVELS, type Level, levelOf, wayAcross } from '../command/across.ts';
 import type { Command } from '../command/command.ts';
 import type { Config } from '../config.ts';
 import type { Crossing } from '../gather/crossing.ts';
@@ -9,9 +9,12 @@ import { gather } from '../gather/gather.ts';
 import { Refusal } from '../gather/reach.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
+import { Asker } from './asker.ts';
 import type { Client } from './client.ts';
+import { askSlot } from './fanout.ts';
 import { toAny } from './nodes.ts';
 import { ClientReach } from './reach.ts';
+import { Question } from './request.ts';
 import { denialOfOther } from './rights.ts';
 import { SavedArguments } from './saved.ts';
 import { readStreams } from './streams.ts';
@@ -25,14 +28,40 @@ export function goAcross(client: Client, command: Command, f: Frame): boolean {
   if (keys.length === 0) return toAny(client, command, f);
   const refusal = refusalOf(client.context.config.crossSlot, command, keys);
   if (refusal !== undefined) return client.refuse(command, refusal);
-  const way = wayAcross(command, keys);
-  if (way === 'streams') return readStreams(client, command, f);
+  if (wayAcross(command, keys) === 'streams') return readStreams(client, command, f);
+  return client.workOut(command, () => across(client, command, args, keys));
+}
+
+/** Commands whose keys the server alone can find: it is asked, and then the command goes to their slots. */
+export function askKeys(client: Client, command: Command, f: Frame): boolean {
+  const args = new SavedArguments(f);
   return client.workOut(command, async () => {
-    const denied = await denialOfOther(client, args);
-    return (
-      denied ?? withReach(client, (reach) => gather(way, crossingOf(client, command, args, keys, reach)))
-    );
+    const slot = await askSlot(client, args);
+    if (typeof slot === 'number') return Question.ask(client, slot, args.request, false);
+    const keys = keysTold(args, await askFlags(client, args));
+    if (keys === undefined) return slot;
+    return refusalOf(client.context.config.crossSlot, command, keys) ?? across(client, command, args, keys);
   });
+}
+
+/** The keys of a command, and what is done to each (`RO`, `OW` ...). */
+async function askFlags(client: Client, args: SavedArguments): Promise<[Buffer, string[]][]> {
+  const any = client.cluster.anySlot(client.session.id);
+  const words = ['COMMAND', 'GETKEYSANDFLAGS', ...args.words()];
+  const found = await Asker.asProxy(client, (asker) => asker.value(any, words));
+  return (found as [Buffer, Buffer[]][]).map(([name, flags]) => [name, flags.map(String)]);
+}
+
+async function across(
+  client: Client,
+  command: Command,
+  args: SavedArguments,
+  keys: readonly Key[],
+): Promise<Buffer> {
+  const denied = await denialOfOther(client, args);
+  if (denied !== undefined) return denied;
+  const way = wayAcross(command, keys);
+  return withReach(client, (reach) => gather(way, crossingOf(client, command, args, keys, reach)));
 }
 
 /** The error for a call that the settings do not permit, or that nothing permits. */

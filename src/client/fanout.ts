@@ -104,15 +104,6 @@ function kill(client: Client, command: Command, f: Frame): boolean {
   });
 }
 
-/** Commands whose keys the server alone can find: it is asked, and then the command goes to their slot. */
-export function askKeys(client: Client, command: Command, f: Frame): boolean {
-  const args = savedArguments(f);
-  return client.workOut(command, async () => {
-    const slot = await askSlot(client, args);
-    return typeof slot === 'number' ? Question.ask(client, slot, args.request, false) : slot;
-  });
-}
-
 /** The slot of a command's keys, as a server says; any where it has none. The error where they have several. */
 export async function askSlot(client: Client, args: SavedArguments): Promise<number | Buffer> {
   const any = client.cluster.anySlot(client.session.id);

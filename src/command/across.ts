@@ -104,6 +104,33 @@ export function keysAcross(command: Command, args: Arguments): Key[] {
   return keys;
 }
 
+/**
+ * The same of a call whose keys a server has told, as COMMAND GETKEYSANDFLAGS does. Undefined where a key's name
+ * stands among the other arguments as well, so that it can't be told which of them is the key.
+ */
+export function keysTold(
+  args: Arguments,
+  told: readonly (readonly [Buffer, readonly string[]])[],
+): Key[] | undefined {
+  const keys: Key[] = [];
+  for (const [name, flags] of told) {
+    const written = flags.some(
+      (flag) => flag in ACCESS && (ACCESS[flag as keyof typeof ACCESS] & WRITTEN) !== 0,
+    );
+    const places = placesOf(args, name);
+    if (places.length !== told.filter(([other]) => other.equals(name)).length) return undefined;
+    if (keys.some((key) => key.name.equals(name))) continue;
+    for (const at of places) keys.push(keyAt(args, at, written));
+  }
+  return keys;
+}
+
+function placesOf({ bytes, starts, ends, argc }: Arguments, name: Buffer): number[] {
+  const places: number[] = [];
+  for (let i = 1; i < argc; i++) if (name.equals(bytes.subarray(starts[i]!, ends[i]!))) places.push(i);
+  return places;
+}
+
 function keyAt(args: Arguments, at: number, written: boolean): Key {
   const { bytes, starts, ends } = args;
   const from = starts[at]!;
