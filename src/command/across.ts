@@ -10,7 +10,7 @@
 // written back (`relaxed`). COLD.
 
 import type { Arguments } from './arguments.ts';
-import { ACCESS, type Command, HAND, SCRIPT } from './command.ts';
+import { ACCESS, type Command, HAND, type KeySpec, SCRIPT } from './command.ts';
 import { findKeys, Keys, keysOfSpec } from './keys.ts';
 import { slotOf } from './slot.ts';
 
@@ -48,6 +48,12 @@ const WAYS: Readonly<Record<string, Way>> = {
   sort_ro: 'sort',
   lmpop: 'pop',
   zmpop: 'pop',
+  blpop: 'pop',
+  brpop: 'pop',
+  blmpop: 'pop',
+  bzpopmin: 'pop',
+  bzpopmax: 'pop',
+  bzmpop: 'pop',
   rename: 'move',
   renamenx: 'move',
   smove: 'move',
@@ -70,6 +76,11 @@ export function wayAcross({ name, script }: Command, keys: readonly Pick<Key, 'n
   if (script !== SCRIPT.none) return 'relaxed';
   const [first, ...others] = keys.filter(({ written }) => written);
   return others.every((key) => key.name.equals(first!.name)) ? 'copy' : 'relaxed';
+}
+
+/** Whether a command changes the keys of one of its specs. */
+export function isWritten({ name }: Command, { access }: KeySpec): boolean {
+  return (access & WRITTEN) !== 0 && !ONLY_READS.has(name);
 }
 
 /** The least level that permits a call. */
@@ -98,7 +109,7 @@ export function keysAcross(command: Command, args: Arguments): Key[] {
   for (const spec of command.keySpecs) {
     found.count = 0;
     if (!keysOfSpec(spec, command, args, found)) return [];
-    const written = (spec.access & WRITTEN) !== 0 && !ONLY_READS.has(command.name);
+    const written = isWritten(command, spec);
     for (let i = 0; i < found.count; i++) keys.push(keyAt(args, found.at[i]!, written));
   }
   return keys;
