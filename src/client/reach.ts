@@ -8,13 +8,23 @@ import type { Link } from '../cluster/link.ts';
 import { DOWN, NONE, redirectOf } from '../cluster/redirect.ts';
 import type { Slab } from '../cluster/slab.ts';
 import { headOf } from '../command/head.ts';
-import { type Held, type Reach, Refusal, type Words } from '../gather/reach.ts';
+import { probeKey } from '../command/probe.ts';
+import {
+  GONE,
+  type Held,
+  type Pouring,
+  type Reach,
+  Refusal,
+  type Step,
+  type Words,
+} from '../gather/reach.ts';
 import * as errors from '../resp/errors.ts';
 import { skip } from '../resp/reply.ts';
-import { command as encode, type Resp } from '../resp/write.ts';
+import { bulk, command as encode, type Resp } from '../resp/write.ts';
 import { Asker, askOnce, ownUser } from './asker.ts';
 import type { Client } from './client.ts';
 import { collect, type Lost } from './collect.ts';
+import { Flow } from './flow.ts';
 import { ASKING, askOwner, type Owner, SWALLOW } from './owner.ts';
 import { Question } from './request.ts';
 import { Before, Course, leavesOpen } from './run.ts';
@@ -22,6 +32,7 @@ import { EXEC, MULTI } from './transaction.ts';
 
 const MINUS = 45;
 const ASTERISK = 42;
+const CRLF = Buffer.from('\r\n');
 const UNWATCH = encode(['UNWATCH']);
 
 /** To be closed. */
@@ -46,19 +57,33 @@ export class ClientReach implements Reach {
     return this.asker.raw(slot, words, reads);
   }
 
-  async atomically(slot: number, commands: readonly Words[], again: boolean): Promise<Buffer[]> {
+  get pourAbove(): number {
+    return this.client.context.config.streamAbove;
+  }
+
+  async atomically(slot: number, commands: readonly Step[], again: boolean): Promise<Buffer[]> {
     this.wrote(slot);
+    if (!commands.every(isWords)) return this.atomicallyAside(slot, commands);
     const run = runOf(commands);
-    if (run.length > this.client.context.config.streamAbove) return this.atomicallyAside(slot, commands);
+    if (run.length > this.pourAbove) return this.atomicallyAside(slot, commands);
     return repliesOf(await AskedRun.askRun(this.asker, slot, run, commands.length + 2, again));
   }
 
   async hold(slot: number, question: Words): Promise<Held> {
+    return new Holding(this, slot, await this.find(slot, question));
+  }
+
+  /** A key's dump, as it comes; undefined where there is no such key. @throws Refusal */
+  async flow(slot: number, key: Buffer): Promise<Flow | undefined> {
+    return Flow.open(await this.find(slot, ['EXISTS', key]), key);
+  }
+
+  private async find(slot: number, question: Words): Promise<Owner> {
     const { client, asker } = this;
     const seeker = { cluster: asker.cluster, lane: asker.lane, context: client.context };
     const owner = await askOwner(seeker, slot, encode(question), () => true);
     if (Buffer.isBuffer(owner)) throw new Refusal(owner);
-    return new Holding(this, slot, owner);
+    return owner;
   }
 
   ownerOf(slot: number): string {
@@ -81,12 +106,11 @@ export class ClientReach implements Reach {
   }
 
   /** What is long would hold up those who share a link. */
-  private async atomicallyAside(slot: number, commands: readonly Words[]): Promise<Buffer[]> {
+  private async atomicallyAside(slot: number, commands: readonly Step[]): Promise<Buffer[]> {
     const { holdFor } = this.client.context.config.failover;
     const deadline = performance.now() + holdFor;
-    const question = commands.find((words) => words.length > 1)!;
     do {
-      const held = await this.hold(slot, ['EXISTS', question[1]!]);
+      const held = await this.hold(slot, ['EXISTS', probeKey(slot)]);
       try {
         const replies = await held.exec(commands);
         if (replies !== undefined) return replies;
@@ -152,16 +176,82 @@ class Holding implements Held {
     return askOnce(this.owner.link, encode(words));
   }
 
-  async exec(commands: readonly Words[]): Promise<Buffer[] | undefined> {
+  async exec(commands: readonly Step[]): Promise<Buffer[] | undefined> {
     if (!this.holds) return undefined;
     const { link } = this.owner;
     this.reach.wrote(this.slot);
     this.beforeKeys();
     const before = new Before();
+    if (!commands.every(isWords)) return this.pour(commands, before);
     const run = runOf(commands);
-    const reply = await new Promise<Buffer | Lost>((resolve) => {
-      link.sendRun(collect(resolve, resolve), before, commands.length + 2, run, 0, run.length).release();
-    });
+    return this.conclude(
+      before,
+      await new Promise<Buffer | Lost>((resolve) => {
+        link.sendRun(collect(resolve, resolve), before, commands.length + 2, run, 0, run.length).release();
+      }),
+    );
+  }
+
+  /** The same where keys are poured: command by command, as they come. */
+  private async pour(commands: readonly Step[], before: Before): Promise<Buffer[] | undefined> {
+    const { node, link } = this.owner;
+    const gone: number[] = [];
+    const write = (bytes: Buffer) => {
+      link.expect(before);
+      link.writeThrough(bytes);
+    };
+    // It owes replies to commands that it has not got whole, and is not silent.
+    link.patient = true;
+    try {
+      write(MULTI);
+      for (const [i, command] of commands.entries()) {
+        if (isWords(command)) write(encode(command));
+        else if (!(await this.pourOne(command, before))) gone.push(i);
+      }
+    } catch (error) {
+      // In the middle of a transaction that is never executed.
+      node.discard(link);
+      throw error;
+    } finally {
+      link.patient = false;
+    }
+    const replies = this.conclude(
+      before,
+      await new Promise<Buffer | Lost>((resolve) => {
+        link.expect(collect(resolve, resolve));
+        link.writeThrough(EXEC);
+      }),
+    );
+    for (const i of gone) replies?.splice(i, 0, GONE);
+    return replies;
+  }
+
+  /** False: there is no such key. */
+  private async pourOne(pouring: Pouring, before: Before): Promise<boolean> {
+    const { name, slot, as, lifetime, most } = pouring;
+    const { link } = this.owner;
+    const flow = await this.reach.flow(slot, name);
+    if (flow === undefined) return false;
+    try {
+      if (flow.length > most) throw new Refusal(errors.tooMuchToCopy(flow.length, most));
+      const keeps = lifetime === undefined && flow.expires >= 0;
+      const words = ['RESTORE', as, String(keeps ? flow.expires : (lifetime ?? 0))];
+      const last = keeps ? ['REPLACE', 'ABSTTL'] : ['REPLACE'];
+      const head = `*${words.length + 1 + last.length}\r\n`;
+      link.expect(before);
+      link.writeThrough(
+        Buffer.concat([Buffer.from(head), ...words.map(bulkOf), Buffer.from(`$${flow.length}\r\n`)]),
+      );
+      await flow.pour(link);
+      link.writeThrough(Buffer.concat([CRLF, ...last.map(bulkOf)]));
+      return true;
+    } finally {
+      flow.close();
+    }
+  }
+
+  private conclude(before: Before, reply: Buffer | Lost): Buffer[] | undefined {
+    const { link } = this.owner;
     if (!Buffer.isBuffer(reply)) {
       if (reply.sent) throw new Refusal(errors.outcomeUnknown(reply.reason), true);
       return undefined;
@@ -196,6 +286,14 @@ class Holding implements Held {
   private beforeKeys(): void {
     if (this.owner.asking) this.owner.link.send(SWALLOW, ASKING, 0, ASKING.length).release();
   }
+}
+
+function isWords(step: Step): step is Words {
+  return Array.isArray(step);
+}
+
+function bulkOf(word: string | Buffer): Buffer {
+  return bulk(Buffer.from(word));
 }
 
 function runOf(commands: readonly Words[]): Buffer {

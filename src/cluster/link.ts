@@ -173,6 +173,18 @@ export class Link extends Connection implements Flushable, Receiving {
     this.flush();
   }
 
+  /** Reads no more for now, or again. Only on a link of one's own: the node is not silent meanwhile. */
+  rest(resting: boolean): void {
+    if (this.patient === resting) return;
+    this.patient = resting;
+    if (resting) this.socket?.pause();
+    else {
+      // What it has not been asked for in between is no silence.
+      this.headAt = this.turn.now;
+      this.socket?.resume();
+    }
+  }
+
   /** Calls back once, when half of what was too much has gone, or the link is lost. */
   whenRoom(callback: () => void): void {
     this.congested = true;

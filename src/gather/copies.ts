@@ -7,10 +7,11 @@
 // executed nonetheless. So where something would be written of copies, a node is first shown that it takes dumps of
 // that version: once for each node and version (`Proofs`).
 
+import { randomBytes } from 'node:crypto';
 import { temporaryKey } from '../command/reserved.ts';
 import * as errors from '../resp/errors.ts';
-import { type Reach, Refusal, type Words } from './reach.ts';
-import { bulkOf, integerOf, succeeded } from './replies.ts';
+import { type Reach, Refusal, type Step, type Words } from './reach.ts';
+import { bulkOf, integerOf, statusOf, succeeded } from './replies.ts';
 import { step } from './steps.ts';
 
 /** A key to be copied. */
@@ -19,9 +20,11 @@ export interface Source {
   readonly slot: number;
 }
 
-/** What DUMP gave of a key; undefined where there is no such key. */
+/** A key on its way: what DUMP gave of it, or, of a large one, nothing before it is poured. */
 export interface Copy extends Source {
+  /** Undefined where there is no such key, or it is poured. */
   readonly payload: Buffer | undefined;
+  readonly poured: boolean;
   /** When it expires, ms since 1970; -1: never, or not asked. */
   readonly expires: number;
 }
@@ -44,20 +47,26 @@ export function mayCopy(bytes: number, most: number): void {
   if (bytes > most) throw new Refusal(errors.tooMuchToCopy(bytes, most));
 }
 
-/** Dumps keys; `expiring`: with the time at which they expire, of the same instant. */
-export async function dump(reach: Reach, sources: readonly Source[], expiring: boolean): Promise<Copy[]> {
+/** Dumps keys, but for large ones; `expiring`: with the time at which they expire, of the same instant. */
+export async function dump(
+  reach: Reach,
+  sources: readonly Source[],
+  sizes: readonly number[],
+  expiring: boolean,
+): Promise<Copy[]> {
   step('copy: dump');
   return Promise.all(
-    sources.map((source) => (expiring ? dumpExpiring(reach, source) : dumpOne(reach, source))),
+    sources.map((source, i) => {
+      if (sizes[i] === 0) return { ...source, payload: undefined, poured: false, expires: -1 };
+      if (sizes[i]! > reach.pourAbove) return { ...source, payload: undefined, poured: true, expires: -1 };
+      return expiring ? dumpExpiring(reach, source) : dumpOne(reach, source);
+    }),
   );
 }
 
 async function dumpOne(reach: Reach, source: Source): Promise<Copy> {
-  return {
-    ...source,
-    payload: bulkOf(await reach.ask(source.slot, ['DUMP', source.name], true)),
-    expires: -1,
-  };
+  const payload = bulkOf(await reach.ask(source.slot, ['DUMP', source.name], true));
+  return { ...source, payload, poured: false, expires: -1 };
 }
 
 async function dumpExpiring(reach: Reach, source: Source): Promise<Copy> {
@@ -70,23 +79,33 @@ async function dumpExpiring(reach: Reach, source: Source): Promise<Copy> {
     ],
     true,
   );
-  return { ...source, payload: bulkOf(payload!), expires: integerOf(expires!) ?? -1 };
+  return { ...source, payload: bulkOf(payload!), poured: false, expires: integerOf(expires!) ?? -1 };
+}
+
+export interface CopiesOptions {
+  readonly slot: number;
+  /** Of this command alone. */
+  readonly id: string;
+  /** They live as long as their sources. */
+  readonly expiring: boolean;
+  /** Bytes that each of them may have. */
+  readonly most: number;
 }
 
 /** Copies in one slot, by the names they stand for. */
 export class Copies {
   readonly slot: number;
-  private readonly made: { readonly name: Buffer; readonly as: Buffer; readonly copy: Copy }[] = [];
+  /** Those that are there. */
+  readonly made: readonly { readonly as: Buffer; readonly copy: Copy }[];
+  private readonly options: CopiesOptions;
   private readonly byName = new Map<string, Buffer>();
 
-  /** `id`: of this command alone. */
-  constructor(slot: number, id: string, copies: readonly Copy[]) {
-    this.slot = slot;
-    copies.forEach((copy, i) => {
-      const as = temporaryKey(slot, id, i);
-      this.byName.set(copy.name.toString('latin1'), as);
-      if (copy.payload !== undefined) this.made.push({ name: copy.name, as, copy });
-    });
+  constructor(options: CopiesOptions, copies: readonly Copy[]) {
+    this.options = options;
+    this.slot = options.slot;
+    const named = copies.map((copy, i) => ({ copy, as: temporaryKey(options.slot, options.id, i) }));
+    for (const { copy, as } of named) this.byName.set(copy.name.toString('latin1'), as);
+    this.made = named.filter(({ copy: { payload, poured } }) => poured || payload !== undefined);
   }
 
   /** What a key is called here; its own name where it is no copy. */
@@ -94,13 +113,18 @@ export class Copies {
     return this.byName.get(key.toString('latin1')) ?? key;
   }
 
-  /** The commands that make them, none for a key that is not there. */
-  get restores(): Words[] {
-    return this.made.map(({ as, copy: { payload, expires } }) =>
-      expires < 0
-        ? ['RESTORE', as, LIFETIME, payload!, 'REPLACE']
-        : ['RESTORE', as, expires, payload!, 'REPLACE', 'ABSTTL'],
-    );
+  /** What makes them, nothing for a key that is not there. */
+  get restores(): Step[] {
+    return this.made.map(({ as, copy }) => this.restore(as, copy));
+  }
+
+  restore(as: Buffer, { name, slot, payload, expires }: Copy): Step {
+    const { expiring, most } = this.options;
+    if (payload === undefined) return { name, slot, as, lifetime: expiring ? undefined : LIFETIME, most };
+    if (!expiring) return ['RESTORE', as, LIFETIME, payload, 'REPLACE'];
+    return expires < 0
+      ? ['RESTORE', as, 0, payload, 'REPLACE']
+      : ['RESTORE', as, expires, payload, 'REPLACE', 'ABSTTL'];
   }
 
   /** The commands that remove them, with what else is to be removed. */
@@ -109,13 +133,9 @@ export class Copies {
     return names.length === 0 ? [] : [['UNLINK', ...names]];
   }
 
-  get payloads(): readonly Buffer[] {
-    return this.made.map(({ copy }) => copy.payload!);
-  }
-
   /** A reply or error in which keys have the names the client knows. */
   rename(reply: Buffer): Buffer {
-    return this.made.reduce((said, { name, as }) => renamed(said, as, name), reply);
+    return this.made.reduce((said, { as, copy }) => renamed(said, as, copy.name), reply);
   }
 }
 
@@ -138,16 +158,39 @@ export class Proofs {
   /** Shows that the owner of a slot takes these copies. @throws Refusal when it does not */
   async require(reach: Reach, copies: Copies): Promise<void> {
     const owner = reach.ownerOf(copies.slot);
-    const known = this.proven.get(owner);
-    const lacking = copies.payloads.filter((payload) => !isPlain(payload) || !known?.has(versionOf(payload)));
+    const known = this.proven.get(owner) ?? new Set();
+    const samples = await Promise.all(
+      copies.made.map(async ({ as, copy }) => ({ as, copy: await sampleOf(reach, copy) })),
+    );
+    const lacking = samples.filter(
+      ({ copy: { payload } }) => !isPlain(payload) || !known.has(versionOf(payload)),
+    );
     if (lacking.length === 0) return;
     step('copy: prove');
-    const replies = await reach.atomically(copies.slot, [...copies.restores, ...copies.removals()], true);
+    const restores = lacking.map(({ as, copy }) => copies.restore(as, copy));
+    const replies = await reach.atomically(copies.slot, [...restores, ...copies.removals()], true);
     for (const reply of replies) succeeded(reply);
-    const versions = known ?? new Set<number>();
-    for (const payload of lacking) versions.add(versionOf(payload));
-    if (owner !== '' && owner === reach.ownerOf(copies.slot)) this.proven.set(owner, versions);
+    for (const { copy } of lacking) if (isPlain(copy.payload)) known.add(versionOf(copy.payload));
+    if (owner !== '' && owner === reach.ownerOf(copies.slot)) this.proven.set(owner, known);
   }
+}
+
+/** In place of a copy that is poured: a little one that its node has dumped as well. Of a module's type: the copy. */
+async function sampleOf(reach: Reach, copy: Copy): Promise<Copy> {
+  if (!copy.poured) return copy;
+  const { slot, name } = copy;
+  if (!PLAIN_TYPES.has(statusOf(await reach.ask(slot, ['TYPE', name], true)))) return copy;
+  const as = temporaryKey(slot, newId(), 0);
+  const replies = await reach.atomically(
+    slot,
+    [
+      ['SET', as, 1, 'PX', LIFETIME],
+      ['DUMP', as],
+      ['UNLINK', as],
+    ],
+    true,
+  );
+  return { ...copy, payload: bulkOf(replies[1]!), poured: false };
 }
 
 /** A dump ends with the version of its format, 2 bytes, and a checksum of 8 (cluster.c, createDumpPayload). */
@@ -156,6 +199,13 @@ function versionOf(payload: Buffer): number {
 }
 
 /** No module's own type, of which the version says nothing (rdb.h: RDB_TYPE_MODULE, RDB_TYPE_MODULE_2). */
-function isPlain(payload: Buffer): boolean {
-  return payload[0] !== 6 && payload[0] !== 7;
+function isPlain(payload: Buffer | undefined): payload is Buffer {
+  return payload !== undefined && payload[0] !== 6 && payload[0] !== 7;
+}
+
+const PLAIN_TYPES: ReadonlySet<string> = new Set(['string', 'list', 'set', 'zset', 'hash', 'stream']);
+
+/** A name that no other command has, of any proxy. */
+export function newId(): string {
+  return randomBytes(9).toString('base64url');
 }

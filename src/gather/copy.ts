@@ -14,12 +14,12 @@
 // A result whose sources all lie in one other slot is made there, and sent: mostly it is smaller than they are
 // (ZRANGESTORE, GEOSEARCHSTORE, SORT STORE).
 
-import { randomBytes } from 'node:crypto';
 import type { Key } from '../command/across.ts';
 import { temporaryKey } from '../command/reserved.ts';
-import { Copies, dump, mayCopy, Proofs, type Source, sizesOf } from './copies.ts';
+import * as errors from '../resp/errors.ts';
+import { Copies, dump, mayCopy, newId, Proofs, type Source, sizesOf } from './copies.ts';
 import type { Crossing } from './crossing.ts';
-import { Refusal, type Words } from './reach.ts';
+import { GONE, Refusal, type Words } from './reach.ts';
 import { bulkOf, integerOf, isError, succeeded } from './replies.ts';
 import { step } from './steps.ts';
 
@@ -59,29 +59,23 @@ export async function copyAndRun(call: Crossing): Promise<Buffer> {
     return runThere(call, written, sum(sizes));
 
   const slot = written?.slot ?? heaviest(sources, sizes);
-  const copied = (written === undefined ? sources : elsewhere).map((source, i) => ({
-    source,
-    size: sizes[i]!,
-  }));
-  const bytes = sum(copied.map(({ source, size }) => (source.slot === slot ? 0 : size)));
+  const copied = (written === undefined ? sources : elsewhere)
+    .map((source, i) => ({ source, size: sizes[i]! }))
+    .filter(({ source }) => source.slot !== slot);
+  const bytes = sum(copied.map(({ size }) => size));
   mayCopy(bytes, limits.maxBytes);
   return reach.within(bytes, async () => {
-    const found = copied.filter(({ source, size }) => source.slot !== slot && size > 0);
+    const expiring = EXPIRING.has(command.name);
     const dumps = await dump(
       reach,
-      found.map(({ source }) => source),
-      EXPIRING.has(command.name),
+      copied.map(({ source }) => source),
+      copied.map(({ size }) => size),
+      expiring,
     );
     mayCopy(sum(dumps.map(({ payload }) => payload?.length ?? 0)), limits.maxBytes);
-    const missing = copied.filter(({ source, size }) => source.slot !== slot && size === 0);
-    const none = missing.map(({ source }) => ({ ...source, payload: undefined, expires: -1 }));
-    return runHere(call, new Copies(slot, newId(), [...dumps, ...none]), written !== undefined);
+    const copies = new Copies({ slot, id: newId(), expiring, most: limits.maxBytes }, dumps);
+    return runHere(call, copies, written !== undefined);
   });
-}
-
-/** A name that no other command has, of any proxy. */
-export function newId(): string {
-  return randomBytes(9).toString('base64url');
 }
 
 /** Runs the command with its copies. */
@@ -106,51 +100,53 @@ function sendsResult({ command, words, keys }: Crossing, written: Key, sources: 
   return words.length > 0 && slot !== written.slot && sources.every((source) => source.slot === slot);
 }
 
-/** Makes the result where its sources are, and sends it to its destination. */
+/** Makes the result where its sources are, and sends it to its destination. `bytes`: of the sources. */
 async function runThere(call: Crossing, written: Key, bytes: number): Promise<Buffer> {
-  const { words, keys, reach, limits } = call;
+  const { words, keys, reach } = call;
   const { slot } = keys.find((key) => !key.written)!;
   const as = temporaryKey(slot, newId(), 0);
   const native: Words = words.map((word, at) => (at === written.at ? as : word));
-  let reply: Buffer;
-  let payload: Buffer | undefined;
   step('copy: run');
-  if (bytes <= limits.maxBytes) {
-    const replies = await reach.atomically(slot, [native, ['DUMP', as], ['UNLINK', as]], true);
-    reply = replies[0]!;
-    payload = bulkOf(replies[1]!);
-  } else {
-    // The result may be small enough all the same.
-    const made = await reach.atomically(
-      slot,
-      [native, ['PEXPIRE', as, LIFETIME], ['MEMORY', 'USAGE', as]],
-      true,
-    );
-    reply = made[0]!;
-    const size = integerOf(made[2]!) ?? 0;
-    if (size > limits.maxBytes) await reach.ask(slot, ['UNLINK', as], false);
-    mayCopy(size, limits.maxBytes);
-    const replies = await reach.atomically(
-      slot,
-      [
-        ['DUMP', as],
-        ['UNLINK', as],
-      ],
-      true,
-    );
-    payload = bulkOf(replies[0]!);
-    if (payload === undefined && size > 0) throw new Refusal(reply);
-  }
-  if (isError(reply)) return reply;
+  if (bytes > reach.pourAbove) return pourResult(call, written, { slot, name: as }, native);
+  const [reply, dumped] = await reach.atomically(slot, [native, ['DUMP', as], ['UNLINK', as]], true);
+  if (isError(reply!)) return reply!;
+  const payload = bulkOf(dumped!);
   step('copy: store');
-  const { name } = written;
   succeeded(
     payload === undefined
-      ? await reach.ask(written.slot, ['DEL', name], false)
-      : await reach.ask(written.slot, ['RESTORE', name, 0, payload, 'REPLACE'], false),
+      ? await reach.ask(written.slot, ['DEL', written.name], false)
+      : await reach.ask(written.slot, ['RESTORE', written.name, 0, payload, 'REPLACE'], false),
   );
   step('copy: done');
-  return reply;
+  return reply!;
+}
+
+/** The same where the result may be large: it is a key of its own for a moment, with a time to live. */
+async function pourResult(
+  { reach, limits }: Crossing,
+  written: Key,
+  { slot, name: as }: Source,
+  native: Words,
+): Promise<Buffer> {
+  const make = [native, ['PEXPIRE', as, LIFETIME], ['MEMORY', 'USAGE', as]];
+  const [reply, , usage] = await reach.atomically(slot, make, true);
+  const size = integerOf(usage!) ?? 0;
+  if (isError(reply!)) return reply!;
+  try {
+    mayCopy(size, limits.maxBytes);
+    step('copy: store');
+    await reach.within(size, async () => {
+      const { name } = written;
+      const pouring = { name: as, slot, as: name, lifetime: 0, most: limits.maxBytes };
+      const [stored] = await reach.atomically(written.slot, [size === 0 ? ['DEL', name] : pouring], false);
+      succeeded(stored);
+      if (stored === GONE) throw new Refusal(errors.notServed('its result was gone before it was stored'));
+    });
+  } finally {
+    await reach.ask(slot, ['UNLINK', as], false);
+  }
+  step('copy: done');
+  return reply!;
 }
 
 const NONE = Buffer.alloc(0);

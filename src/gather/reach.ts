@@ -14,6 +14,26 @@ import type { Resp } from '../resp/write.ts';
 /** A command, its name first. */
 export type Words = readonly (string | Uint8Array | number)[];
 
+/**
+ * In place of a command: a key is dumped where it is, and restored as it comes, without being held in memory. It is
+ * left out where there is no such key any more; its reply is then GONE.
+ */
+export interface Pouring {
+  /** The key and its slot. */
+  readonly name: Buffer;
+  readonly slot: number;
+  /** What it is called where it goes; what is there is replaced. */
+  readonly as: Buffer;
+  /** How long it is to live there, ms; undefined: as long as where it comes from. */
+  readonly lifetime: number | undefined;
+  /** Bytes that it may have: beyond them nothing is executed. */
+  readonly most: number;
+}
+
+export const GONE: Buffer = Buffer.alloc(0);
+
+export type Step = Words | Pouring;
+
 export interface Reach {
   readonly resp: Resp;
   /** The raw reply of a slot's owner, an error too. `reads`: it may be asked again when its link is lost. */
@@ -23,12 +43,14 @@ export interface Reach {
    * `again`: nothing is different if it is executed twice, so it may be when its link is lost.
    * @throws Refusal when nothing was executed, or nobody knows
    */
-  atomically(slot: number, commands: readonly Words[], again: boolean): Promise<Buffer[]>;
+  atomically(slot: number, commands: readonly Step[], again: boolean): Promise<Buffer[]>;
   /**
    * A link to the owner of a slot, which answers `question`, a command with a key of that slot. To be released.
    * @throws Refusal when there is no such owner, or no link to be had
    */
   hold(slot: number, question: Words): Promise<Held>;
+  /** From this size on a key is poured and not sent, bytes. */
+  readonly pourAbove: number;
   /** The address of a slot's owner as the map has it now; '' when there is none. */
   ownerOf(slot: number): string;
   /** How many replicas the map has for a slot's owner now. */
@@ -48,7 +70,7 @@ export interface Held {
    * the slot has moved, or the link was lost before.
    * @throws Refusal when a command was refused, or nobody knows whether they were executed (`unknown`)
    */
-  exec(commands: readonly Words[]): Promise<Buffer[] | undefined>;
+  exec(commands: readonly Step[]): Promise<Buffer[] | undefined>;
   /** Gives the link back; what was watched is watched no more. */
   release(): void;
 }

@@ -23,6 +23,12 @@ export function integerOf(reply: Buffer): number | undefined {
   return value === null ? undefined : Number(value);
 }
 
+/** The text of a simple string. @throws Refusal with an error reply */
+export function statusOf(reply: Buffer): string {
+  succeeded(reply);
+  return reply.toString('latin1', 1, reply.length - 2);
+}
+
 /** What was meant to succeed. @throws Refusal with an error reply */
 export function succeeded(reply: Buffer | undefined): void {
   if (reply !== undefined && isError(reply)) throw new Refusal(reply);
