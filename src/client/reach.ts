@@ -8,7 +8,7 @@ import type { Link } from '../cluster/link.ts';
 import { DOWN, NONE, redirectOf } from '../cluster/redirect.ts';
 import type { Slab } from '../cluster/slab.ts';
 import { headOf } from '../command/head.ts';
-import { probeKey } from '../command/probe.ts';
+import { probeKey } from '../command/reserved.ts';
 import {
   GONE,
   type Held,

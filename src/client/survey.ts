@@ -7,7 +7,7 @@
 
 import type { Node } from '../cluster/node.ts';
 import type { Topology } from '../cluster/topology.ts';
-import { probeKey } from '../command/probe.ts';
+import { probeKey } from '../command/reserved.ts';
 import * as errors from '../resp/errors.ts';
 import { Asker, ServerError } from './asker.ts';
 import type { Client } from './client.ts';

@@ -2,6 +2,7 @@
 //
 //     slotless:tmp:{5k}:9f3a...:1        a copy; it is made, used and removed in one transaction
 //     slotless:lock:{5k}:user:7          who moves the key user:7 just now; the tag puts it into that key's slot
+//     slotless:probe:{5k}                never there: a command on it is redirected when the slot is not wholly here
 //
 // A key is in the slot of what stands in its braces, so each slot has a tag: the first number, written with 36
 // digits, that falls into it.
@@ -12,7 +13,7 @@ import { headOf, NOT_AN_ARRAY } from './head.ts';
 import { SLOTS, slotOf } from './slot.ts';
 
 /** How every key of the proxy's own begins. */
-export const RESERVED = 'slotless:';
+const RESERVED = 'slotless:';
 const TEMPORARY = `${RESERVED}tmp:`;
 const LOCK = `${RESERVED}lock:`;
 const PREFIXES = [Buffer.from(TEMPORARY), Buffer.from(LOCK)] as const;
@@ -33,6 +34,11 @@ export function temporaryKey(slot: number, id: string, i: number): Buffer {
 /** The key that says who moves a key; in its slot. */
 export function lockKey(slot: number, key: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${LOCK}{${tagOf(slot)}}:`), key]);
+}
+
+/** A key of a slot that nobody uses, to ask a node whether the slot is its own. */
+export function probeKey(slot: number): string {
+  return `${RESERVED}probe:{${tagOf(slot)}}`;
 }
 
 /** Whether a key is one of the proxy's own. */

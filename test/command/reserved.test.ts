@@ -3,17 +3,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isReserved, lockKey, tagOf, temporaryKey, withoutReserved } from '../../src/command/reserved.ts';
+import {
+  isReserved,
+  lockKey,
+  probeKey,
+  tagOf,
+  temporaryKey,
+  withoutReserved,
+} from '../../src/command/reserved.ts';
 import { SLOTS, slotOf } from '../../src/command/slot.ts';
 import { array, bulk, bulkString } from '../../src/resp/write.ts';
 
 const slotOfKey = (key: Buffer) => slotOf(key, 0, key.length);
 
-test('every slot has a tag of its own, and a copy made with it lies there', () => {
+test('every slot has a tag of its own, and what is named with it lies there', () => {
   const tags = new Set<string>();
   for (let slot = 0; slot < SLOTS; slot++) {
     tags.add(tagOf(slot));
     assert.equal(slotOfKey(temporaryKey(slot, 'id', 3)), slot);
+    assert.equal(slotOfKey(Buffer.from(probeKey(slot))), slot);
   }
   assert.equal(tags.size, SLOTS);
 });
