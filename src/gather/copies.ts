@@ -30,7 +30,7 @@ export interface Copy extends Source {
 }
 
 /** Of a copy that is forgotten, ms. */
-const LIFETIME = 60_000;
+const LIFETIME = 10_000;
 
 /** Sizes of keys in memory, bytes; 0 where there is no such key. */
 export async function sizesOf(reach: Reach, sources: readonly Source[]): Promise<number[]> {
@@ -205,7 +205,10 @@ function isPlain(payload: Buffer | undefined): payload is Buffer {
 
 const PLAIN_TYPES: ReadonlySet<string> = new Set(['string', 'list', 'set', 'zset', 'hash', 'stream']);
 
+const worker = randomBytes(9).toString('base64url');
+let commands = 0;
+
 /** A name that no other command has, of any proxy. */
 export function newId(): string {
-  return randomBytes(9).toString('base64url');
+  return `${worker}:${(commands++).toString(36)}`;
 }

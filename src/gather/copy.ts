@@ -43,7 +43,7 @@ const OVERWRITE: ReadonlySet<string> = new Set([
 const EXPIRING: ReadonlySet<string> = new Set(['copy']);
 
 /** Of what is on its way to its destination, ms. */
-const LIFETIME = 60_000;
+const LIFETIME = 10_000;
 
 const proofs = new Proofs();
 
