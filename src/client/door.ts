@@ -40,14 +40,18 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   echo: (client, command, f) => client.say(command, bulk(f.bytes.subarray(f.starts[1], f.ends[1]))),
   quit: (client, command) => {
-    client.say(command, OK);
+    const subscribed = client.session.subscribed !== undefined;
+    if (subscribed && !idle(client)) return false;
+    client.unsubscribe();
+    sayParted(client, command, OK, subscribed);
     client.end();
     return true;
   },
   reset: (client, command) => {
-    if (!client.settled) return false;
+    const subscribed = client.session.subscribed !== undefined;
+    if (subscribed ? !idle(client) : !client.settled) return false;
     reset(client);
-    return client.say(command, RESET);
+    return sayParted(client, command, RESET, subscribed);
   },
   hello,
   auth: authenticate,
@@ -82,6 +86,19 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...RMR_COMMANDS,
   ...PROXY_COMMANDS,
 };
+
+/** Says a reply; to a client that was subscribed when nobody counts it any more. Then nothing else is under way. */
+function sayParted(client: Client, command: Command, reply: Buffer, subscribed: boolean): boolean {
+  if (!subscribed) return client.say(command, reply);
+  return client.workOut(command, async () => {
+    await client.context.pubsub.returned();
+    return reply;
+  });
+}
+
+function idle(client: Client): boolean {
+  return client.settled && client.pending === 0;
+}
 
 /** READONLY and READWRITE: whether replicas may answer from now on. */
 function readFrom(client: Client, command: Command, replicas: boolean): boolean {

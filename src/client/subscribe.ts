@@ -2,7 +2,8 @@
 //
 // A subscription is confirmed when the node has confirmed it, and other workers know of it; nothing else of the
 // client is under way meanwhile, so that what it publishes next is heard by itself. Messages that come before that
-// follow the confirmations, which are written even while replies are left out, as a server does.
+// follow the confirmations, which are written even while replies are left out, as a server does. That it has ended is
+// confirmed when the node has confirmed that: who asks then how many there are is told of it no more.
 
 import type { Command } from '../command/command.ts';
 import { Early } from '../pubsub/early.ts';
@@ -113,7 +114,7 @@ async function unsubscribe(client: Client, kind: Kind, args: SavedArguments): Pr
   });
   if (keys.length === 0) confirmations.push(push(resp, [verb, nil(resp), count()]));
   if (subscribed?.total === 0) client.unsubscribe();
-  await context.pubsub.roll.told;
+  await context.pubsub.returned();
   client.push(Buffer.concat(confirmations));
   return NOTHING;
 }

@@ -114,6 +114,18 @@ export class PubSub implements UpstreamOwner {
     this.claim(subscription);
   }
 
+  /** Resolves when no node and no other worker counts what was given back up to now; a node that hangs is not waited for. */
+  async returned(): Promise<void> {
+    const { holdFor } = this.options;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, holdFor);
+    });
+    const returned = this.upstreams.all().map((upstream) => upstream.returned);
+    await Promise.race([Promise.all([...returned, this.roll.told]), late]);
+    clearTimeout(timer);
+  }
+
   /** Resolves when a subscription is heard, with the reason if it can't be. */
   async heardOf(subscription: Subscription): Promise<string | undefined> {
     if (this.isHeard(subscription)) return undefined;

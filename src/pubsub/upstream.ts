@@ -43,6 +43,7 @@ export interface UpstreamOwner {
 interface Asked {
   readonly what: 'take' | 'give' | 'fence';
   readonly subscription: Subscription | undefined;
+  /** Called when the node has answered it, or is lost. */
   readonly passed: (() => void) | undefined;
 }
 
@@ -64,6 +65,8 @@ export class Upstream implements Hearer, Flushable {
   readonly subscriptions = new Set<Subscription>();
   /** The map says that it is one. */
   primary = false;
+  /** Resolves when the node counts nothing any more that was given back up to now, or is lost. */
+  returned: Promise<void> = Promise.resolve();
   /** Since when nothing has been asked of it, in the turn's milliseconds; 0: it is in use. */
   idleSince = 0;
 
@@ -109,7 +112,7 @@ export class Upstream implements Hearer, Flushable {
   }
 
   private askFor(subscription: Subscription): void {
-    this.takes.set(subscription, this.ask('take', TAKE[subscription.kind], subscription));
+    this.takes.set(subscription, this.ask('take', subscription));
   }
 
   /** Gives a subscription back. */
@@ -117,8 +120,13 @@ export class Upstream implements Hearer, Flushable {
     subscription.upstreams.delete(this);
     this.takes.delete(subscription);
     if (!this.subscriptions.delete(subscription) || !this.ready) return;
-    this.ask('give', GIVE[subscription.kind], subscription);
-    if (subscription.kind === SHARD) void this.fence();
+    if (subscription.kind === SHARD) {
+      this.ask('give', subscription);
+      this.returned = this.fence();
+    } else
+      this.returned = new Promise((passed) => {
+        this.ask('give', subscription, passed);
+      });
   }
 
   /** Resolves when all that the node says before it answers has been heard, or it is lost. */
@@ -151,10 +159,11 @@ export class Upstream implements Hearer, Flushable {
     if (this.ready) this.feed.write(Buffer.concat(unsent));
   }
 
-  private ask(what: 'take' | 'give', verb: string, subscription: Subscription): Asked {
-    const asked: Asked = { what, subscription, passed: undefined };
+  private ask(what: 'take' | 'give', subscription: Subscription, passed?: () => void): Asked {
+    const asked: Asked = { what, subscription, passed };
     this.asked.push(asked);
-    this.send(command([verb, subscription.name]));
+    const verbs = what === 'take' ? TAKE : GIVE;
+    this.send(command([verbs[subscription.kind], subscription.name]));
     return asked;
   }
 
@@ -239,7 +248,7 @@ export class Upstream implements Hearer, Flushable {
     const asked = this.asked[0];
     const own = asked?.what === 'give' && asked.subscription!.kind === kind;
     if (own && kind !== SHARD) {
-      this.asked.shift();
+      this.asked.shift()!.passed?.();
       return;
     }
     if (kind !== SHARD) return this.feed.fail('the node gave back what nobody gave it');
@@ -259,7 +268,7 @@ export class Upstream implements Hearer, Flushable {
   private error(text: string): void {
     const asked = this.asked[0];
     if (asked?.what === 'give') {
-      if (asked.subscription!.kind !== SHARD) this.asked.shift();
+      if (asked.subscription!.kind !== SHARD) this.asked.shift()!.passed?.();
       return;
     }
     if (asked?.what !== 'take') return this.feed.fail(text);
