@@ -8,6 +8,7 @@
 
 import { globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { COMPILED } from './support/proxy.ts';
 import { dismiss } from './support/reaper.ts';
 import { availableServers } from './support/servers.ts';
 
@@ -43,7 +44,7 @@ process.execve?.(
     '--test-reporter=spec',
     ...files,
   ],
-  process.env,
+  { NODE_COMPILE_CACHE: COMPILED, ...process.env },
 );
 
 function fail(message: string): never {

@@ -4,14 +4,17 @@
  */
 
 import { spawn } from 'node:child_process';
-import { delimiter, dirname } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CACHE } from './apt.ts';
 import { connect, type RawClient } from './client.ts';
 import type { Cluster } from './cluster.ts';
 import { freePort } from './ports.ts';
 import { adopt, end } from './reaper.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** Where Node keeps what it has made of the sources: it takes a proxy's start from two seconds of CPU to less than one. */
+export const COMPILED = join(CACHE, 'compiled');
 const READY_WITHIN_MS = 20_000;
 const TRIES = 5;
 
@@ -162,5 +165,9 @@ function ownEnvironment(): NodeJS.ProcessEnv {
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('SLOTLESS_')),
   );
-  return { ...env, PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH']}` };
+  return {
+    NODE_COMPILE_CACHE: COMPILED,
+    ...env,
+    PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH']}`,
+  };
 }
