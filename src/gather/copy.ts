@@ -12,7 +12,8 @@
 // read key by key: no two of them at the same instant.
 //
 // A result whose sources all lie in one other slot is made there, and sent: mostly it is smaller than they are
-// (ZRANGESTORE, GEOSEARCHSTORE, SORT STORE).
+// (ZRANGESTORE, GEOSEARCHSTORE, SORT STORE). Small sources are copied all the same: a value that has been sent may be
+// encoded in another way than one that was made in its place.
 
 import type { Key } from '../command/across.ts';
 import { temporaryKey } from '../command/reserved.ts';
@@ -42,6 +43,9 @@ const OVERWRITE: ReadonlySet<string> = new Set([
 /** COPY takes the time to live along. */
 const EXPIRING: ReadonlySet<string> = new Set(['copy']);
 
+/** Sources of so many bytes are copied as cheaply as their result. */
+const SMALL = 4096;
+
 /** Of what is on its way to its destination, ms. */
 const LIFETIME = 10_000;
 
@@ -55,7 +59,7 @@ export async function copyAndRun(call: Crossing): Promise<Buffer> {
   );
   const elsewhere = sources.filter(({ slot }) => slot !== written?.slot);
   const sizes = await sizesOf(reach, written === undefined ? sources : elsewhere);
-  if (written !== undefined && sendsResult(call, written, sources))
+  if (written !== undefined && sum(sizes) > SMALL && sendsResult(call, written, sources))
     return runThere(call, written, sum(sizes));
 
   const slot = written?.slot ?? heaviest(sources, sizes);
