@@ -112,3 +112,19 @@ test('a folder of functions may be named by their group alone, wherever settings
   failsFile('functions: [a]', 'functions: found a list in proxy.yaml line 1; allowed: a mapping of settings');
   failsFile('limits: 5', 'limits: found a text in proxy.yaml line 1; allowed: a mapping of settings');
 });
+
+test('how far commands go across slots may be said by their group alone', () => {
+  const file = (text: string) => withFiles(SEED, {}, { 'proxy.yaml': text }).crossSlot;
+  assert.equal(file('crossSlot: all').level, 'all');
+  const both = file('crossSlot: { level: reads, commands: { rename: refuse, "@scripting": all } }');
+  assert.deepEqual([both.level, both.commands], ['reads', { rename: 'refuse', '@scripting': 'all' }]);
+  assert.equal(withFiles([...SEED, '--crossSlot', 'refuse']).crossSlot.level, 'refuse');
+  assert.equal(withFiles([...SEED, '--cross-slot', 'refuse']).crossSlot.level, 'refuse');
+  assert.equal(withFiles(SEED, { SLOTLESS_CROSS_SLOT: 'all' }).crossSlot.level, 'all');
+  const commands = withFiles(SEED, { SLOTLESS_CROSS_SLOT_COMMANDS: 'msetnx=all,rename=refuse' }).crossSlot;
+  assert.deepEqual(commands.commands, { msetnx: 'all', rename: 'refuse' });
+  fails(
+    [...SEED, '--crossSlot', 'some'],
+    'crossSlot.level: found "some" in flag --crossSlot; allowed: refuse | reads | writes | all',
+  );
+});
