@@ -11,10 +11,13 @@ import { join } from 'node:path';
 import type { Argument, Value } from './client.ts';
 import { Process, type ProcessOptions } from './process.ts';
 import { remove, temporary } from './reaper.ts';
+import { isPrimary, type Seen, seenIn, wrongIn } from './seen.ts';
 import { findServer, type Server } from './servers.ts';
 import { until } from './wait.ts';
 
 export const SLOTS = 16384;
+/** After this a node gives up a manual failover, by itself. */
+const MANUAL_FAILOVER_MS = 5000;
 
 /** `config` and `password` are every node's. */
 export interface ClusterOptions extends ProcessOptions {
@@ -29,7 +32,7 @@ export interface Node {
   readonly host: string;
   readonly port: number;
   readonly id: string;
-  /** The role it had when the cluster was formed or when `failover` last settled. */
+  /** The role it had when the cluster was formed, or when `settled`, `moveSlot` or `failover` last asked. */
   role: 'primary' | 'replica';
   pid: number;
 }
@@ -114,25 +117,22 @@ export class Cluster {
 
   /** The primary that owns a slot now, as the nodes themselves say. */
   async ownerOf(slot: number): Promise<Node> {
-    const asked = this.nodes.find((node) => this.process(node.port).running);
-    const shards = (await this.cli(asked?.port ?? 0, 'CLUSTER', 'SLOTS')) as [
-      number,
-      number,
-      [string, number],
-    ][];
+    type Shard = [from: number, to: number, primary: [host: string, port: number]];
+    const shards = (await this.cli(this.running(), 'CLUSTER', 'SLOTS')) as Shard[];
     const port = shards.find(([from, to]) => from <= slot && slot <= to)?.[2][1];
     const owner = this.nodes.find((node) => node.port === port);
     if (!owner) throw new Error(`slot ${slot} has no owner`);
     return owner;
   }
 
-  /** Moves a slot with its keys, in the steps redis-cli takes: the destination learns of it first. */
+  /** Moves a slot with its keys to a node's shard, as redis-cli does it: the destination learns of it first. */
   async moveSlot(slot: number, toPort: number): Promise<void> {
-    const [source, target] = [await this.ownerOf(slot), this.node(toPort)];
-    if (source.port === toPort) return;
-    await this.beginMove(slot, toPort);
-    while ((await this.moveKeys(slot, source.port, toPort)) > 0);
-    const others = this.primaries.filter(({ port }) => port !== toPort && port !== source.port);
+    await this.learnRoles();
+    const [source, target] = [await this.ownerOf(slot), await this.primaryOf(toPort)];
+    if (source === target) return;
+    await this.beginMove(slot, target.port);
+    while ((await this.moveKeys(slot, source.port, target.port)) > 0);
+    const others = this.primaries.filter((node) => node !== target && node !== source);
     for (const { port } of [target, source, ...others]) {
       if (this.process(port).running) await this.cli(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', target.id);
     }
@@ -157,27 +157,21 @@ export class Cluster {
 
   /** Makes a replica the primary of its shard; given a primary, one of its replicas. Waits until all agree. */
   async failover(port: number, how?: 'FORCE' | 'TAKEOVER'): Promise<Node> {
-    let node = this.node(port);
-    if (node.role === 'primary') {
-      const lines = (await this.nodesSeenBy(this.running(port))).filter((line) => line.primary === node.id);
-      const heir = this.nodes.find(
-        ({ id, port }) => lines.some((l) => l.id === id) && this.process(port).running,
-      );
-      if (!heir) throw new Error(`${port} has no replica to take over`);
-      node = heir;
-    }
-    const before = (await this.nodesSeenBy(node.port)).find(({ id }) => id === node.id)?.primary;
-    await this.cli(node.port, 'CLUSTER', 'FAILOVER', ...(how ? [how] : []));
+    const node = await this.heirOf(port);
+    let asked = -MANUAL_FAILOVER_MS;
     await until(`${node.port} to be a primary`, async () => {
-      for (const { port } of this.nodes) {
-        if (!this.process(port).running) continue;
-        if ((await this.nodesSeenBy(port)).find(({ id }) => id === node.id)?.primary !== '-') return false;
+      const old = await this.primaryOf(node.port);
+      // A wish that comes before its primary knows the replica is dropped, and so is one that takes long: silently.
+      const known = how !== undefined || (await this.primarySeenBy(old, node)) === old.id;
+      if (old !== node && known && performance.now() - asked > MANUAL_FAILOVER_MS) {
+        asked = performance.now();
+        await this.cli(node.port, 'CLUSTER', 'FAILOVER', ...(how ? [how] : []));
       }
+      for (const one of this.nodes)
+        if (this.process(one.port).running && (await this.primarySeenBy(one, node)) !== '-') return false;
       return true;
     });
-    node.role = 'primary';
-    const old = this.nodes.find(({ id }) => id === before);
-    if (old) old.role = 'replica';
+    await this.learnRoles();
     return node;
   }
 
@@ -247,22 +241,17 @@ export class Cluster {
   async settled(): Promise<void> {
     await until('the cluster to be whole', async () => {
       const running = this.processes.filter((one) => one.running);
+      const ports = running.map(({ port }) => port);
       for (const one of running) {
         const info = String(await one.ask('CLUSTER', 'INFO'));
-        if (!info.includes('cluster_state:ok')) return false;
-        if (!info.includes(`cluster_slots_ok:${SLOTS}`)) return false;
-        if (!info.includes(`cluster_known_nodes:${this.nodes.length}`)) return false;
-        const lines = await this.nodesSeenBy(one.port);
-        if (lines.some((line) => line.flags.includes('handshake') || line.flags.includes('noaddr')))
-          return false;
-        const live = lines.filter((line) => running.some(({ port }) => port === line.port));
-        if (live.some((line) => !line.linked || line.flags.includes('fail'))) return false;
         const replication = String(await one.ask('INFO', 'replication'));
-        if (replication.includes('role:slave') && !replication.includes('master_link_status:up'))
-          return false;
+        const nodes = await this.nodesSeenBy(one.port);
+        const wrong = wrongIn({ info, replication, nodes }, this.nodes.length, ports);
+        if (wrong !== undefined) throw new Error(`${one.port} says ${wrong}`);
       }
       return true;
     });
+    await this.learnRoles();
   }
 
   /** Ends every node and removes the folder. */
@@ -308,22 +297,46 @@ export class Cluster {
       }
       return true;
     });
+    await this.learnRoles();
   }
 
-  /** CLUSTER NODES of one node, taken apart. `primary` is `-` for a primary. */
-  private async nodesSeenBy(port: number) {
-    const text = String(await this.cli(port, 'CLUSTER', 'NODES'));
-    return text
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => {
-        const [id, address = '', flags = '', primary, , , , link] = line.split(' ');
-        const at = Number(/:(\d+)@/.exec(address)?.[1]);
-        return { id, port: at, flags: flags.split(','), primary, linked: link === 'connected' };
-      });
+  private async nodesSeenBy(port: number): Promise<Seen[]> {
+    return seenIn(String(await this.cli(port, 'CLUSTER', 'NODES')));
   }
 
-  private running(except: number): number {
+  /** Asks a node who is primary now. */
+  private async learnRoles(): Promise<void> {
+    for (const seen of await this.nodesSeenBy(this.running())) {
+      const node = this.nodes.find(({ id }) => id === seen.id);
+      if (node) node.role = isPrimary(seen, this.process(node.port).running) ? 'primary' : 'replica';
+    }
+  }
+
+  /** The primary of a node's shard, as the node itself says if it can. */
+  private async primaryOf(port: number): Promise<Node> {
+    const node = this.node(port);
+    const asked = this.process(port).running ? node : this.node(this.running());
+    const primary = await this.primarySeenBy(asked, node);
+    return this.nodes.find(({ id }) => id === primary) ?? node;
+  }
+
+  private async primarySeenBy(asked: Node, node: Node): Promise<string | undefined> {
+    return (await this.nodesSeenBy(asked.port)).find(({ id }) => id === node.id)?.primary;
+  }
+
+  /** A replica is its own; of a primary, it is one that runs. */
+  private async heirOf(port: number): Promise<Node> {
+    const node = this.node(port);
+    if ((await this.primaryOf(port)) !== node) return node;
+    const lines = (await this.nodesSeenBy(this.running(port))).filter((line) => line.primary === node.id);
+    const heir = this.nodes.find(
+      ({ id, port }) => lines.some((l) => l.id === id) && this.process(port).running,
+    );
+    if (!heir) throw new Error(`${port} has no replica to take over`);
+    return heir;
+  }
+
+  private running(except = 0): number {
     return this.nodes.find(({ port }) => port !== except && this.process(port).running)?.port ?? except;
   }
 
