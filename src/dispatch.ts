@@ -5,7 +5,17 @@
 
 import type { Arguments } from './command/arguments.ts';
 import { type Command, ROUTE } from './command/command.ts';
-import { blocks, CROSS, findKeys, INVALID, Keys, NONE, slotOfKeys, UNKNOWN } from './command/keys.ts';
+import {
+  blocks,
+  CROSS,
+  findKeys,
+  hasPatterns,
+  INVALID,
+  Keys,
+  NONE,
+  slotOfKeys,
+  UNKNOWN,
+} from './command/keys.ts';
 import { slotOf } from './command/slot.ts';
 
 /** To be cut by slot. */
@@ -26,6 +36,8 @@ export const REFUSED = -16;
 export const BLOCKS = -17;
 /** A message: to its channel's slot, as long as nobody has to be waited for. */
 export const PUBLISH = -18;
+/** Reads keys that its arguments don't name, in any slots: SORT with BY or GET. */
+export const PATTERNS = -19;
 
 /** Where a command goes. Its arity has been checked. */
 export function dispatch(command: Command, args: Arguments): number {
@@ -55,7 +67,10 @@ export function dispatch(command: Command, args: Arguments): number {
 }
 
 function ofKeys(command: Command, args: Arguments): number {
-  if (command.hand !== 0 && blocks(command, args)) return BLOCKS;
+  if (command.hand !== 0) {
+    if (blocks(command, args)) return BLOCKS;
+    if (hasPatterns(command, args)) return PATTERNS;
+  }
   const slot = slotOfKeys(command, args);
   if (slot >= 0) return slot;
   if (slot === CROSS) return command.route === ROUTE.split ? SPLIT : CROSS_SLOT;

@@ -3,6 +3,7 @@
 
 import { type Key, keysAcross, keysTold, LEVELS, type Level, levelOf, wayAcross } from '../command/across.ts';
 import type { Command } from '../command/command.ts';
+import { allIn, parseSort } from '../command/sort.ts';
 import type { Config } from '../config.ts';
 import type { Crossing } from '../gather/crossing.ts';
 import { gather } from '../gather/gather.ts';
@@ -14,6 +15,7 @@ import type { Client } from './client.ts';
 import { askSlot } from './fanout.ts';
 import { toAny } from './nodes.ts';
 import { ClientReach } from './reach.ts';
+import { denialOfPatterns } from './reads-all.ts';
 import { Question } from './request.ts';
 import { denialOfOther } from './rights.ts';
 import { SavedArguments } from './saved.ts';
@@ -27,7 +29,10 @@ export function goAcross(client: Client, command: Command, f: Frame): boolean {
   // Arguments that make no sense: any server says what is wrong.
   if (keys.length === 0) return toAny(client, command, f);
   const refusal = refusalOf(client.context.config.crossSlot, command, keys);
-  if (refusal !== undefined) return client.refuse(command, refusal);
+  if (refusal !== undefined) {
+    const slot = onlySlot(keys, args);
+    return slot < 0 ? client.refuse(command, refusal) : client.toSlot(command, f, slot, keys.length > 1);
+  }
   if (wayAcross(command, keys) === 'streams') return readStreams(client, command, f);
   return client.workOut(command, () => across(client, command, args, keys));
 }
@@ -58,10 +63,21 @@ async function across(
   args: SavedArguments,
   keys: readonly Key[],
 ): Promise<Buffer> {
-  const denied = await denialOfOther(client, args);
+  const denied = (await denialOfOther(client, args)) ?? (await denialOfPatterns(client, command, args));
   if (denied !== undefined) return denied;
   const way = wayAcross(command, keys);
   return withReach(client, (reach) => gather(way, crossingOf(client, command, args, keys, reach)));
+}
+
+/**
+ * The slot of all that a call of SORT can read or write, which is no command across slots then: one that is refused as
+ * such is given to the server, which may execute it. -1 where there is none.
+ */
+function onlySlot(keys: readonly Key[], args: SavedArguments): number {
+  const { slot } = keys[0]!;
+  if (keys.some((key) => key.slot !== slot)) return -1;
+  const wanted = parseSort(args.words());
+  return Buffer.isBuffer(wanted) || allIn(slot, wanted) ? slot : -1;
 }
 
 /** The error for a call that the settings do not permit, or that nothing permits. */

@@ -1,7 +1,7 @@
 // Where a command goes that goes to no one slot: by what dispatch has decided.
 
 import { type Command, SCRIPT } from '../command/command.ts';
-import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, PUBLISH, SPLIT } from '../dispatch.ts';
+import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, DOOR, FAN_OUT, PATTERNS, PUBLISH, SPLIT } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
 import { askKeys, goAcross } from './across.ts';
@@ -34,6 +34,7 @@ function elsewhere(client: Client, command: Command, f: Frame, where: number): b
     case ASK_KEYS:
       return askKeys(client, command, f);
     case CROSS_SLOT:
+    case PATTERNS:
       return goAcross(client, command, f);
     case BLOCKS:
       return block(client, command, f);

@@ -5,7 +5,8 @@
 // state, or wait on it.
 
 import { type Command, FLAG, ROUTE, SCRIPT } from '../command/command.ts';
-import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, dispatch, SPLIT } from '../dispatch.ts';
+import { slotOfKeys } from '../command/keys.ts';
+import { ANY, ASK_KEYS, BLOCKS, CROSS_SLOT, dispatch, PATTERNS, SPLIT } from '../dispatch.ts';
 import * as errors from '../resp/errors.ts';
 import { ServerError } from './asker.ts';
 import type { Client } from './client.ts';
@@ -65,9 +66,12 @@ export type Way = Target | Buffer | 'ask';
 /** @throws ServerError where it is for all shards */
 export function wayOf(client: Client, { command, args }: Vetted): Way {
   const where = dispatch(command, args);
+  // The server says which patterns it reads.
+  const slot = where === PATTERNS ? slotOfKeys(command, args) : -1;
+  if (slot >= 0) return toSlot(client, slot);
   if (where >= 0) return toSlot(client, where);
   if (where === ASK_KEYS) return 'ask';
-  if (where === SPLIT || where === CROSS_SLOT) return errors.crossSlot();
+  if (where === SPLIT || where === CROSS_SLOT || where === PATTERNS) return errors.crossSlot();
   if (where === ANY && command.script !== SCRIPT.none) return toSlot(client, KEYLESS_SLOT);
   if (where === ANY || OF_A_NODE.has(command.name)) return anyTarget(client);
   return refuse(errors.unsupported(command.name, 'it is for all shards, which RMR.FANOUT asks'));

@@ -82,6 +82,21 @@ export function blocks(command: Command, args: Arguments): boolean {
   return command.hand === HAND.xread && readOption(args, 'block') > 0;
 }
 
+/**
+ * Whether this call reads keys that a pattern names: SORT and SORT_RO with GET, or with a BY that has a star. Which
+ * they are depends on the data.
+ */
+export function hasPatterns(command: Command, args: Arguments): boolean {
+  if (command.hand !== HAND.sort && command.hand !== HAND.sortRo) return false;
+  for (let i = 2; i + 1 < args.argc; i++) {
+    if (equalsIgnoreCase(args, i, 'limit')) i += 2;
+    else if (equalsIgnoreCase(args, i, 'store')) i += 1;
+    else if (equalsIgnoreCase(args, i, 'get')) return true;
+    else if (equalsIgnoreCase(args, i, 'by') && hasStar(args, ++i)) return true;
+  }
+  return false;
+}
+
 /** Where BLOCK and STREAMS stand in a call of XREAD or XREADGROUP; 0 where one doesn't. */
 export function xreadOptions(args: Arguments): { readonly block: number; readonly streams: number } {
   return { block: readOption(args, 'block'), streams: readOption(args, 'streams') };
@@ -155,7 +170,7 @@ function findByHand(hand: number, args: Arguments, keys: Keys): number {
   }
 }
 
-/** The source and the last STORE. What BY and GET name is no key of the call: a cluster refuses most of it. */
+/** The source and the last STORE. What BY and GET name is no key of the call: see hasPatterns. */
 function findSort(args: Arguments, keys: Keys): number {
   let store = 0;
   for (let i = 2; i < args.argc; i++) {
@@ -167,6 +182,12 @@ function findSort(args: Arguments, keys: Keys): number {
   if (store > 0) keys.add(store);
   return keys.count;
 }
+
+function hasStar({ bytes, starts, ends }: Arguments, i: number): boolean {
+  return bytes.subarray(starts[i], ends[i]).includes(STAR);
+}
+
+const STAR = 42;
 
 /** The source and the last of STORE and STOREDIST, which is the one the server writes. */
 function findGeoRadius(args: Arguments, keys: Keys): number {

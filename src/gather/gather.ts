@@ -4,9 +4,13 @@ import type { Way } from '../command/across.ts';
 import * as errors from '../resp/errors.ts';
 import { copyAndRun } from './copy.ts';
 import type { Crossing } from './crossing.ts';
+import { pop } from './pop.ts';
+import { sort } from './sort.ts';
 
 const WAYS: Partial<Readonly<Record<Way, (call: Crossing) => Promise<Buffer>>>> = {
   copy: copyAndRun,
+  sort,
+  pop,
 };
 
 /** @returns the reply @throws Refusal with an error for one */

@@ -16,6 +16,13 @@ export function bulkOf(reply: Buffer): Buffer | undefined {
   return Buffer.isBuffer(value) ? value : undefined;
 }
 
+/** The bulks of an array, undefined for a null. @throws Refusal with an error reply */
+export function bulksOf(reply: Buffer): (Buffer | undefined)[] {
+  const value = decoded(reply);
+  if (!Array.isArray(value)) throw new TypeError('no array of bulks');
+  return value.map((each) => (Buffer.isBuffer(each) ? each : undefined));
+}
+
 /** A whole number; undefined for a null. @throws Refusal with an error reply */
 export function integerOf(reply: Buffer): number | undefined {
   if (reply[0] === COLON) return Number(reply.toString('latin1', 1, reply.length - 2));

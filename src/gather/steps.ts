@@ -11,6 +11,12 @@ export const STEPS = [
   'copy: run',
   'copy: store',
   'copy: done',
+  'sort: read',
+  'sort: look up',
+  'sort: collate',
+  'sort: store',
+  'sort: done',
+  'pop: ask',
 ] as const;
 export type Step = (typeof STEPS)[number];
 

@@ -53,6 +53,8 @@ export function protocol(text: string): Buffer {
 
 export const syntax = fixed('ERR syntax error');
 export const notInteger = fixed('ERR value is not an integer or out of range');
+/** sort.c: a weight that is no number. */
+export const noWeight = fixed("ERR One or more scores can't be converted into double");
 export const selectInCluster = fixed('ERR SELECT is not allowed in cluster mode');
 export const dbIndex = fixed('ERR DB index is out of range');
 export const selectRange = fixed('ERR value is out of range, value must between -2147483648 and 2147483647');
@@ -150,6 +152,11 @@ export const monitorInTransaction = fixed("ERR MONITOR isn't allowed for DENY BL
 export const shardInTransaction = fixed("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
 
 export const notInMulti = fixed('ERR Command not allowed inside a transaction');
+
+/** sort.c: BY and GET are for users who may read every key. */
+export function sortDenied(option: 'BY' | 'GET'): Buffer {
+  return error(`ERR ${option} option of SORT denied due to insufficient ACL permissions.`);
+}
 
 /** multi.c execCommandAbort. `text`: the error that EXEC or one of the commands met. */
 export function execAbortBecause(text: string): Buffer {
