@@ -98,8 +98,11 @@ export function withKeys(
   const head = words.slice(0, first);
   const rest = words.slice(first + all.length);
   const keys = some.map((at) => words[at]!);
-  if (FIRST.has(command.name))
-    return [...head.slice(0, -1), Buffer.from(String(keys.length)), ...keys, ...rest];
+  if (FIRST.has(command.name)) {
+    // With nothing behind the keys the server misses LEFT or MIN, and of fewer keys it would say something else.
+    const names = rest.length > 0 ? keys : all.map(() => keys[0]!);
+    return [...head.slice(0, -1), Buffer.from(String(names.length)), ...names, ...rest];
+  }
   // Each stream has its id as far behind it as there are streams.
   if (command.hand === HAND.xread) return [...head, ...keys, ...some.map((at) => words[at + all.length]!)];
   return [...head, ...keys, ...rest];
