@@ -10,6 +10,7 @@ import {
   DOOR,
   dispatch,
   FAN_OUT,
+  PATTERNS,
   PUBLISH,
   REFUSED,
   SPLIT,
@@ -47,6 +48,11 @@ const CALLS: readonly [string, number | `=${string}`][] = [
   ['EVAL script nonsense', ANY],
   ['SORT {t}k STORE {t}d', '={t}k'],
   ['SORT k STORE d', CROSS_SLOT],
+  ['SORT {t}k BY nosort LIMIT 0 GET STORE {t}d', '={t}k'],
+  ['SORT k STORE by STORE GET', CROSS_SLOT],
+  ['SORT k BY w_*', PATTERNS],
+  ['SORT k STORE d limit 0 1 get #', PATTERNS],
+  ['SORT_RO {t}k BY nosort GET {t}o_*', PATTERNS],
   ['XREAD COUNT 1 STREAMS s 0', '=s'],
   ['XREAD BLOCK 0 STREAMS s 0', BLOCKS],
   ['XREADGROUP GROUP g c BLOCK 100 STREAMS s >', BLOCKS],
@@ -87,6 +93,7 @@ const NAMES: Record<number, string> = {
   [ASK_KEYS]: 'ASK_KEYS',
   [REFUSED]: 'REFUSED',
   [BLOCKS]: 'BLOCKS',
+  [PATTERNS]: 'PATTERNS',
   [PUBLISH]: 'PUBLISH',
 };
 

@@ -241,10 +241,11 @@ export const OTHERWISE: readonly Otherwise[] = [
     reason: 'CONFIG is about the servers',
   },
   {
-    before: ['MSET {t}l:1 2 {t}l:2 1', 'RPUSH {t}l 1 2'],
-    calls: ['SORT {t}l GET #', 'SORT {t}l BY w:*', 'SORT_RO {t}l GET w:*'],
-    reply: /^-ERR (GET|BY) option of SORT denied in [Cc]luster mode/,
-    reason: 'servers in a cluster refuse most patterns of SORT',
+    before: ['RPUSH {t}l 1 2', 'MULTI', 'SORT {t}l GET #', 'SORT_RO {t}l BY w:*'],
+    calls: ['EXEC'],
+    reply: /^\*2\r\n-ERR GET option of SORT denied in [Cc]luster mode.*\r\n-ERR BY option of SORT denied/,
+    reason:
+      'servers in a cluster refuse most patterns of SORT, and in a transaction nothing else can be done',
   },
   {
     calls: [`EVAL "return redis.call('GET','b')" 1 a`, `EVAL "return redis.call('MGET',KEYS[1],'b')" 1 a`],
