@@ -46,9 +46,9 @@ export class Blocking implements Blocked, BlockingCall {
     client.context.counters.totals[TOTAL.blockedClients]! += 1;
   }
 
-  /** A seat that is ended with the call. `once`: for what is there now. */
-  sit(slot: number, words = this.words, once = false): Seat {
-    const { client, lane, writes, timeout, deadline } = this;
+  /** A seat that is ended with the call. `once`: for what is there now. `lane`: as whom it is asked. */
+  sit(slot: number, words = this.words, once = false, lane = this.lane): Seat {
+    const { client, writes, timeout, deadline } = this;
     const isLast = timeout.at === this.words.length - 1;
     const at = isLast ? words.length - 1 : timeout.at;
     const seat = new Seat({ client, lane, words, writes, timeout: { ...timeout, at }, deadline }, slot, once);

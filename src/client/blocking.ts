@@ -6,17 +6,23 @@
 // A client that leaves has its call ended on the server at once. What was popped in that same instant goes back
 // where it was; a lone server would have lost it with the connection. Cold.
 
-import { isWait, servesFirst } from '../command/blocking.ts';
+import { keysAcross, type Way, wayAcross } from '../command/across.ts';
+import { isWait } from '../command/blocking.ts';
 import type { Command } from '../command/command.ts';
 import { CROSS, slotOfKeys, UNKNOWN } from '../command/keys.ts';
 import * as errors from '../resp/errors.ts';
 import type { Frame } from '../resp/request.ts';
+import { refusalOf } from './across.ts';
 import { Blocking } from './blocked.ts';
+import { blockOnMove } from './blockedmove.ts';
 import type { Client } from './client.ts';
 import { inSeveralSlots } from './rivals.ts';
 import { SavedArguments } from './saved.ts';
 import { blockOnStreams } from './streams.ts';
 import { waitForReplicas } from './wait.ts';
+
+/** Of a module's command that blocks nobody knows what it does with its keys. */
+const BLOCKS_ACROSS: ReadonlySet<Way> = new Set(['pop', 'move', 'streams']);
 
 /** False: not now, something of the client is still under way. */
 export function block(client: Client, command: Command, f: Frame): boolean {
@@ -28,15 +34,18 @@ export function block(client: Client, command: Command, f: Frame): boolean {
       command,
       errors.unsupported(command.name, 'it blocks, and where its keys are is not known'),
     );
-  if (found === CROSS && !servesFirst(command) && command.name !== 'xread')
-    return client.refuse(
-      command,
-      command.name === 'xreadgroup' ? errors.groupOfSeveralSlots() : errors.crossSlot(),
-    );
+  const keys = found === CROSS ? keysAcross(command, args) : [];
+  const way = found === CROSS ? wayAcross(command, keys) : undefined;
+  if (way !== undefined) {
+    const refusal = refusalOf(client.context.config.crossSlot, command, keys);
+    if (refusal !== undefined || !BLOCKS_ACROSS.has(way))
+      return client.refuse(command, refusal ?? errors.crossSlot());
+  }
   return client.workOut(command, async () => {
     const call = new Blocking(client, command, args);
     try {
       if (isWait(command)) return await waitForReplicas(call);
+      if (way === 'move') return await blockOnMove(call);
       // Arguments that make no sense, or no keys: any server says what is wrong.
       const slot = found >= 0 ? found : client.cluster.anySlot(client.session.id);
       if (command.name === 'xread') return await blockOnStreams(call, found === CROSS ? -1 : slot);

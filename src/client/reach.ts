@@ -86,6 +86,10 @@ export class ClientReach implements Reach {
     return owner;
   }
 
+  get links(): number {
+    return this.client.context.config.node.dedicated;
+  }
+
   ownerOf(slot: number): string {
     return this.client.cluster.ownerOf(slot)?.address ?? '';
   }

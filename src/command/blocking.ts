@@ -76,11 +76,6 @@ function word({ bytes, starts, ends }: Arguments, i: number): Buffer {
 /** Pops whose keys may lie in several slots; XREAD is apart, since what it reads stays where it is. */
 const POPS: ReadonlySet<string> = new Set(['blpop', 'brpop', 'bzpopmin', 'bzpopmax', 'blmpop', 'bzmpop']);
 
-/** Whether the command serves the first of its keys that has something, and can be asked key by key. */
-export function servesFirst(command: Command): boolean {
-  return POPS.has(command.name);
-}
-
 /** Where a call's keys stand, in their order; empty where it makes no sense. */
 export function keysOf(command: Command, args: Arguments): number[] {
   const found = new Keys();

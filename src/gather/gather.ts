@@ -4,6 +4,7 @@ import type { Way } from '../command/across.ts';
 import * as errors from '../resp/errors.ts';
 import { copyAndRun } from './copy.ts';
 import type { Crossing } from './crossing.ts';
+import { move } from './move.ts';
 import { pop } from './pop.ts';
 import { sort } from './sort.ts';
 
@@ -11,6 +12,7 @@ const WAYS: Partial<Readonly<Record<Way, (call: Crossing) => Promise<Buffer>>>> 
   copy: copyAndRun,
   sort,
   pop,
+  move,
 };
 
 /** @returns the reply @throws Refusal with an error for one */

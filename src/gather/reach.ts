@@ -51,6 +51,8 @@ export interface Reach {
   hold(slot: number, question: Words): Promise<Held>;
   /** From this size on a key is poured and not sent, bytes. */
   readonly pourAbove: number;
+  /** How many links to a node may be held at once, by all clients of a worker. */
+  readonly links: number;
   /** The address of a slot's owner as the map has it now; '' when there is none. */
   ownerOf(slot: number): string;
   /** How many replicas the map has for a slot's owner now. */

@@ -17,6 +17,13 @@ export const STEPS = [
   'sort: store',
   'sort: done',
   'pop: ask',
+  'move: ask',
+  'move: lock',
+  'move: write',
+  'move: remove',
+  'move: undo',
+  'move: unlock',
+  'move: done',
 ] as const;
 export type Step = (typeof STEPS)[number];
 

@@ -58,6 +58,7 @@ export const noWeight = fixed("ERR One or more scores can't be converted into do
 export const selectInCluster = fixed('ERR SELECT is not allowed in cluster mode');
 export const dbIndex = fixed('ERR DB index is out of range');
 export const selectRange = fixed('ERR value is out of range, value must between -2147483648 and 2147483647');
+export const noSuchKey = fixed('ERR no such key');
 export const invalidCursor = fixed('ERR invalid cursor');
 export const crossSlot = fixed("CROSSSLOT Keys in request don't hash to the same slot");
 export const invalidSlot = fixed('ERR Invalid slot');
@@ -210,6 +211,23 @@ export function tooMuchToCopy(bytes: number, most: number): Buffer {
   return error(
     `ERR slotless: the command would copy ${bytes} bytes from slot to slot; the setting 'crossSlot.maxBytes' permits ${most}`,
   );
+}
+
+/** A move from slot to slot: others have moved the same keys for as long as it may wait, ms. */
+export function moveWaited(name: string, waitFor: number): Buffer {
+  return error(
+    `TRYAGAIN slotless: '${name}' was not done: others move the same keys; the setting 'crossSlot.waitFor' (${waitFor} ms) says how long it waits for them`,
+  );
+}
+
+/** The same, when it was tried often, and each time somebody changed the source in between. */
+export function moveThwarted(name: string): Buffer {
+  return error(`TRYAGAIN slotless: '${name}' was not done: the keys are changed all the time`);
+}
+
+/** The value has arrived, and is perhaps not gone where it was. */
+export function movedHalf(name: string, reason: string): Buffer {
+  return error(`ERR slotless: '${name}' was not finished: the value may be in both keys (${reason})`);
 }
 
 /** A WATCH whose keys lie in several slots, or a transaction behind it that has keys in another; no setting helps. */

@@ -1,0 +1,100 @@
+// RENAME and RENAMENX from slot to slot: the key is restored there, with its time to live, and then removed here.
+//
+// What is removed must be what was copied, so the source is watched. When somebody has changed it meanwhile, RENAME
+// copies it anew, over the older copy. RENAMENX takes its copy away and begins anew, which it may do only while the
+// copy is as it was made: so the destination tells the copy's dump in the transaction that makes it.
+
+import * as errors from '../resp/errors.ts';
+import { OK, ONE, ZERO } from '../resp/write.ts';
+import { mayCopy } from './copies.ts';
+import type { Crossing } from './crossing.ts';
+import { type Lock, Lost, pause, TRIES } from './lock.ts';
+import { moving, type Pair, Thwarted } from './pair.ts';
+import type { Reach, Words } from './reach.ts';
+import { bulkOf, integerOf, isError } from './replies.ts';
+import { step } from './steps.ts';
+
+export function rename(call: Crossing): Promise<Buffer> {
+  const { reach, limits, command } = call;
+  const isNx = command.name === 'renamenx';
+  return moving(call, async (pair) => {
+    const { source, destination } = pair;
+    const [size, there] = await pair.ask(['MEMORY', 'USAGE', source.name], ['EXISTS', destination.name]);
+    const bytes = integerOf(size);
+    if (bytes === undefined) return errors.noSuchKey();
+    if (isNx && integerOf(there) === 1) return ZERO;
+    mayCopy(bytes, limits.maxBytes);
+    return reach.within(bytes, async () => {
+      const reads = [
+        ['DUMP', source.name],
+        ['PEXPIRETIME', source.name],
+      ];
+      await pair.lock({ watched: true, reads }, bytes);
+      mayCopy(source.seen[0]!.length, limits.maxBytes);
+      return isNx ? renameNx(pair) : renameOver(reach, pair);
+    });
+  });
+}
+
+async function renameOver(reach: Reach, { source, destination }: Pair): Promise<Buffer> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    if (tries > 0) {
+      await pause(tries);
+      await source.look();
+    }
+    const restore = restoring(source, destination);
+    if (restore === undefined) {
+      if (!destination.changed) return errors.noSuchKey();
+      // Its time to live may have ended, here and there.
+      const copy = await reach.ask(destination.slot, ['EXISTS', destination.name], true);
+      if (integerOf(copy) === 0) return OK;
+      throw new Lost('the source has been removed meanwhile');
+    }
+    step('move: write');
+    const [restored] = await destination.change([[...restore, 'REPLACE']]);
+    if (restored !== undefined && isError(restored)) return restored;
+    step('move: remove');
+    if (await remove(source)) return OK;
+  }
+  throw new Lost('the source is changed all the time');
+}
+
+async function renameNx({ source, destination }: Pair): Promise<Buffer> {
+  const restore = restoring(source, destination);
+  if (restore === undefined) return errors.noSuchKey();
+  const dump = ['DUMP', destination.name];
+  step('move: write');
+  const [restored, copy] = await destination.change([restore, dump]);
+  if (restored?.toString('latin1', 0, 8) === '-BUSYKEY') return ZERO;
+  if (restored !== undefined && isError(restored)) return restored;
+  step('move: remove');
+  if (restored !== undefined && (await remove(source))) return ONE;
+  step('move: undo');
+  destination.sight = { watched: true, reads: [dump] };
+  const [now] = await destination.look();
+  const isAsMade = copy !== undefined && now!.equals(copy);
+  if (!isAsMade || !(await destination.attempt([['UNLINK', destination.name]])))
+    throw new Lost('both keys have been changed meanwhile');
+  destination.changed = false;
+  throw new Thwarted();
+}
+
+/** Removes what was looked at; false: it is not the same any more. */
+async function remove(source: Lock): Promise<boolean> {
+  const before = source.seen;
+  for (let tries = 1; tries <= TRIES; tries++) {
+    if (await source.attempt([['UNLINK', source.name]])) return true;
+    const now = await source.look();
+    if (!now.every((reply, i) => reply.equals(before[i]!))) return false;
+    await pause(tries);
+  }
+  return false;
+}
+
+/** The command that makes the copy; undefined where there is no source. */
+function restoring({ seen: [dump, expires] }: Lock, { name }: Lock): Words | undefined {
+  const payload = bulkOf(dump!);
+  if (payload === undefined) return undefined;
+  const at = integerOf(expires!)!;
+  return at < 0 ? ['RESTORE', name, 0, payload] : ['RESTORE', name, at, payload, 'ABSTTL'];
+}
