@@ -23,6 +23,8 @@ import { bulkOf, isError, succeeded } from './replies.ts';
 export const LEASE = 5000;
 /** How often is tried what others, or a slot on the move, have thwarted: some four seconds in all. */
 export const TRIES = 16;
+/** How often giving a lock back is tried. */
+const UNLOCKS = 3;
 /** For how long a replica's word is waited for, ms. */
 const CONFIRM = 500;
 
@@ -59,8 +61,8 @@ export class Lock {
   private taken = false;
   /** The lock is watched, and was ours then. */
   private armed = false;
-  /** Whether it is, asked in the same breath as what was executed before. */
-  private arming: Promise<boolean> | undefined = undefined;
+  /** What it says, asked in the same breath as what was executed before. */
+  private arming: Promise<string> | undefined = undefined;
 
   /** `confirms`: what is changed here is not done before a replica has it, if there is one that answers. */
   constructor(reach: Reach, { name, slot }: { name: Buffer; slot: number }, confirms: boolean) {
@@ -110,7 +112,7 @@ export class Lock {
     const now = performance.now();
     const executed = held.exec([...commands, this.marking(next)]);
     const confirmed = this.confirm(held);
-    this.arming = this.arm(held, next);
+    this.arming = this.arm(held);
     const replies = await this.outcome(executed, next);
     this.changed = changed || replies !== undefined;
     if (replies === undefined) return undefined;
@@ -154,17 +156,30 @@ export class Lock {
 
   /** Gives the lock back if it is ours, and the link. What fails here, time will do. */
   async release(): Promise<void> {
-    const { held, lock, taken, arming } = this;
-    this.taken = false;
     try {
-      if (held === undefined || !taken) return;
-      if (!this.armed) this.armed = (await arming) ?? false;
-      if (!this.armed) this.armed = await this.arm(held, this.mark);
-      if (this.armed) await held.exec([['DEL', lock]]);
+      if (this.taken) await this.unlock();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
     } finally {
+      this.taken = false;
       this.dropLink();
+    }
+  }
+
+  private async unlock(): Promise<void> {
+    const { lock, slot, mark } = this;
+    let value = this.armed ? this.mark : await this.arming;
+    for (let tries = 0; tries < UNLOCKS; tries++) {
+      if (value === mark) {
+        if ((await this.held?.exec([['DEL', lock]])) !== undefined) return;
+        // What was watched beside the lock may have been touched.
+      } else if (value !== undefined) {
+        if (!AWAY.test(value)) return;
+        this.dropLink();
+        this.held = await this.reach.hold(slot, ['EXISTS', lock]);
+      }
+      if (this.held === undefined) return;
+      value = await this.arm(this.held);
     }
   }
 
@@ -206,12 +221,12 @@ export class Lock {
     }
   }
 
-  /** Watches the lock without looking at anything else; false when it is not ours, or not there to be asked. */
-  private async arm(held: Held, mark: string): Promise<boolean> {
+  /** Watches the lock without looking at anything else: what it says, or an error's line. */
+  private async arm(held: Held): Promise<string> {
     const { lock } = this;
     const asked = [['UNWATCH'], ['WATCH', lock], ['GET', lock]].map((words) => held.ask(words));
     const value = (await Promise.all(asked)).at(-1)!;
-    return !isError(value) && String(bulkOf(value)) === mark;
+    return String(isError(value) ? value : bulkOf(value));
   }
 
   /** Of what left no reply: it has been executed by now, or never will be. */
@@ -252,9 +267,12 @@ export function pause(tries: number, most = 512): Promise<void> {
 }
 
 /** Nothing was executed: the node has lost the slot, a part of it has moved, or the link was lost. */
+const ELSEWHERE = /^-(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|READONLY) /;
+/** Of these, what a node says that lives. */
+const AWAY = /^-(MOVED|ASK|TRYAGAIN|READONLY) /;
+
 function isElsewhere(reply: Buffer): boolean {
-  const text = isError(reply) ? reply.toString('latin1', 1, 16) : '';
-  return /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|READONLY) /.test(text);
+  return isError(reply) && ELSEWHERE.test(reply.toString('latin1', 0, 16));
 }
 
 function textOf(error: Buffer): string {
