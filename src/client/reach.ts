@@ -13,9 +13,9 @@ import {
   GONE,
   type Held,
   type Pouring,
+  type Queued,
   type Reach,
   Refusal,
-  type Step,
   type Words,
 } from '../gather/reach.ts';
 import * as errors from '../resp/errors.ts';
@@ -61,7 +61,7 @@ export class ClientReach implements Reach {
     return this.client.context.config.streamAbove;
   }
 
-  async atomically(slot: number, commands: readonly Step[], again: boolean): Promise<Buffer[]> {
+  async atomically(slot: number, commands: readonly Queued[], again: boolean): Promise<Buffer[]> {
     this.wrote(slot);
     if (!commands.every(isWords)) return this.atomicallyAside(slot, commands);
     const run = runOf(commands);
@@ -110,7 +110,7 @@ export class ClientReach implements Reach {
   }
 
   /** What is long would hold up those who share a link. */
-  private async atomicallyAside(slot: number, commands: readonly Step[]): Promise<Buffer[]> {
+  private async atomicallyAside(slot: number, commands: readonly Queued[]): Promise<Buffer[]> {
     const { holdFor } = this.client.context.config.failover;
     const deadline = performance.now() + holdFor;
     do {
@@ -180,7 +180,7 @@ class Holding implements Held {
     return askOnce(this.owner.link, encode(words));
   }
 
-  async exec(commands: readonly Step[]): Promise<Buffer[] | undefined> {
+  async exec(commands: readonly Queued[]): Promise<Buffer[] | undefined> {
     if (!this.holds) return undefined;
     const { link } = this.owner;
     this.reach.wrote(this.slot);
@@ -197,7 +197,7 @@ class Holding implements Held {
   }
 
   /** The same where keys are poured: command by command, as they come. */
-  private async pour(commands: readonly Step[], before: Before): Promise<Buffer[] | undefined> {
+  private async pour(commands: readonly Queued[], before: Before): Promise<Buffer[] | undefined> {
     const { node, link } = this.owner;
     const gone: number[] = [];
     const write = (bytes: Buffer) => {
@@ -292,7 +292,7 @@ class Holding implements Held {
   }
 }
 
-function isWords(step: Step): step is Words {
+function isWords(step: Queued): step is Words {
   return Array.isArray(step);
 }
 

@@ -10,7 +10,7 @@
 import { randomBytes } from 'node:crypto';
 import { temporaryKey } from '../command/reserved.ts';
 import * as errors from '../resp/errors.ts';
-import { type Reach, Refusal, type Step, type Words } from './reach.ts';
+import { type Queued, type Reach, Refusal, type Words } from './reach.ts';
 import { bulkOf, integerOf, statusOf, succeeded } from './replies.ts';
 import { step } from './steps.ts';
 
@@ -114,11 +114,11 @@ export class Copies {
   }
 
   /** What makes them, nothing for a key that is not there. */
-  get restores(): Step[] {
+  get restores(): Queued[] {
     return this.made.map(({ as, copy }) => this.restore(as, copy));
   }
 
-  restore(as: Buffer, { name, slot, payload, expires }: Copy): Step {
+  restore(as: Buffer, { name, slot, payload, expires }: Copy): Queued {
     const { expiring, most } = this.options;
     if (payload === undefined) return { name, slot, as, lifetime: expiring ? undefined : LIFETIME, most };
     if (!expiring) return ['RESTORE', as, LIFETIME, payload, 'REPLACE'];

@@ -32,7 +32,8 @@ export interface Pouring {
 
 export const GONE: Buffer = Buffer.alloc(0);
 
-export type Step = Words | Pouring;
+/** What stands in a transaction. */
+export type Queued = Words | Pouring;
 
 export interface Reach {
   readonly resp: Resp;
@@ -43,7 +44,7 @@ export interface Reach {
    * `again`: nothing is different if it is executed twice, so it may be when its link is lost.
    * @throws Refusal when nothing was executed, or nobody knows
    */
-  atomically(slot: number, commands: readonly Step[], again: boolean): Promise<Buffer[]>;
+  atomically(slot: number, commands: readonly Queued[], again: boolean): Promise<Buffer[]>;
   /**
    * A link to the owner of a slot, which answers `question`, a command with a key of that slot. To be released.
    * @throws Refusal when there is no such owner, or no link to be had
@@ -72,7 +73,7 @@ export interface Held {
    * the slot has moved, or the link was lost before.
    * @throws Refusal when a command was refused, or nobody knows whether they were executed (`unknown`)
    */
-  exec(commands: readonly Step[]): Promise<Buffer[] | undefined>;
+  exec(commands: readonly Queued[]): Promise<Buffer[] | undefined>;
   /** Gives the link back; what was watched is watched no more. */
   release(): void;
 }
