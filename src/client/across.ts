@@ -2,10 +2,10 @@
 // the client is under way. Cold.
 
 import { type Key, keysAcross, keysTold, LEVELS, type Level, levelOf, wayAcross } from '../command/across.ts';
-import type { Command } from '../command/command.ts';
+import { type Command, SCRIPT } from '../command/command.ts';
 import { allIn, parseSort } from '../command/sort.ts';
 import type { Config } from '../config.ts';
-import type { Crossing } from '../gather/crossing.ts';
+import type { Crossing, Texts } from '../gather/crossing.ts';
 import { gather } from '../gather/gather.ts';
 import { Refusal } from '../gather/reach.ts';
 import * as errors from '../resp/errors.ts';
@@ -17,7 +17,7 @@ import { toAny } from './nodes.ts';
 import { ClientReach } from './reach.ts';
 import { denialOfPatterns } from './reads-all.ts';
 import { Question } from './request.ts';
-import { denialOfOther } from './rights.ts';
+import { denialOfOther, denialOfScript } from './rights.ts';
 import { SavedArguments } from './saved.ts';
 import { readStreams } from './streams.ts';
 
@@ -63,7 +63,12 @@ async function across(
   args: SavedArguments,
   keys: readonly Key[],
 ): Promise<Buffer> {
-  const denied = (await denialOfOther(client, args)) ?? (await denialOfPatterns(client, command, args));
+  if (command.script === SCRIPT.source) client.repertoire.learn(args.request, args.starts[1]!, args.ends[1]!);
+  const denied =
+    (await denialOfOther(client, args)) ??
+    (command.script === SCRIPT.none
+      ? await denialOfPatterns(client, command, args)
+      : await denialOfScript(client));
   if (denied !== undefined) return denied;
   const way = wayAcross(command, keys);
   return withReach(client, (reach) => gather(way, crossingOf(client, command, args, keys, reach)));
@@ -123,5 +128,18 @@ export function crossingOf(
   keys: readonly Key[],
   reach: ClientReach,
 ): Crossing {
-  return { command, words: args.words(), keys, reach, limits: client.context.config.crossSlot };
+  const { crossSlot } = client.context.config;
+  return { command, words: args.words(), keys, reach, limits: crossSlot, texts: textsFor(client) };
+}
+
+function textsFor({ repertoire, cluster, lane }: Client): Texts {
+  return {
+    scriptOf: async (sha) => (await repertoire.find(sha))?.source,
+    equip: async (slot, name) => {
+      const node = cluster.ownerOf(slot);
+      const link = node?.link(lane);
+      if (node !== undefined && link !== undefined)
+        await repertoire.prepare(SCRIPT.function, name, node, link);
+    },
+  };
 }

@@ -1,7 +1,7 @@
 // EXEC of a transaction that is more than one run: watched, with keys in several slots, or with commands that are
 // not for one slot's node to answer. Worked out while nothing else of the client is under way. Cold.
 //
-//   MULTI, SCRIPT LOAD s, SET a 1, CLIENT ID, SET b 2, EXEC      with `transactions: per-slot`
+//   MULTI, SCRIPT LOAD s, SET a 1, CLIENT ID, SET b 2, EXEC      with `transactions: per-slot`, or `crossSlot: all`
 //
 //     before        SCRIPT LOAD                                   asked of all nodes, before the first run
 //     runs          MULTI SET a 1 EXEC | MULTI SET b 2 EXEC       one for each slot, all sent at once
@@ -22,6 +22,7 @@ import * as errors from '../resp/errors.ts';
 import { skip } from '../resp/reply.ts';
 import { COMMAND, Frame, frame } from '../resp/request.ts';
 import { array, EMPTY_ARRAY, nilArray } from '../resp/write.ts';
+import { permits } from './across.ts';
 import { isShown } from './checkpoint.ts';
 import type { Client } from './client.ts';
 import { onlyReads } from './request.ts';
@@ -109,7 +110,7 @@ export async function conclude(
   transaction: Transaction,
   watch: Watched | undefined,
 ): Promise<Buffer> {
-  const refusal = refused(client, transaction, watch);
+  const refusal = refused(client, exec, transaction, watch);
   if (refusal !== undefined) {
     watch?.release();
     return refusal;
@@ -121,8 +122,14 @@ export async function conclude(
 const FUNCTIONS = new Set(['tfcall', 'tfcallasync']);
 
 /** Why a transaction can't be run, or undefined. */
-function refused(client: Client, { entries }: Transaction, watch: Watched | undefined): Buffer | undefined {
-  const perSlot = client.context.config.transactions === 'per-slot' && watch === undefined;
+function refused(
+  client: Client,
+  exec: Command,
+  { entries }: Transaction,
+  watch: Watched | undefined,
+): Buffer | undefined {
+  const { transactions, crossSlot } = client.context.config;
+  const perSlot = watch === undefined && (transactions === 'per-slot' || permits(crossSlot, exec, 'all'));
   const slots = new Set(entries.flatMap(({ where }) => (where >= 0 ? [where] : [])));
   if (watch !== undefined) slots.add(watch.slot);
   if (!perSlot && (slots.size > 1 || entries.some(({ where }) => where === CUT || where === CROSSES)))

@@ -30,6 +30,24 @@ export async function denialOfOther(client: OnBehalf, args: Words): Promise<Buff
   return client.session.username === own.username ? undefined : denial(client, args);
 }
 
+/**
+ * The error for a user who may not call a script that runs with the proxy's rights. What it will ask of the server
+ * nobody can tell before, so it is for those who may do everything.
+ */
+export async function denialOfScript(client: OnBehalf): Promise<Buffer | undefined> {
+  const { username, id } = client.session;
+  const { config } = client.context;
+  if (username === ownUser(config).username) return undefined;
+  const user = username === '' ? 'default' : Buffer.from(username, 'latin1');
+  const slot = client.cluster.anySlot(id);
+  const said = await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'GETUSER', user]));
+  const fields = parseReply(said);
+  if (!Array.isArray(fields)) return errors.scriptRights();
+  const of = (name: string) => String(fields[fields.findIndex((each) => String(each) === name) + 1]);
+  const all = of('commands') === '+@all' && of('keys') === '~*' && of('channels') === '&*';
+  return all ? undefined : errors.scriptRights();
+}
+
 /** What a server says where it denies a command: not which key or channel, and in Redis 7.0 in other words. */
 function asDenied(verdict: string): string {
   const what = / has no permissions to access the '.*' (key|channel)$/s.exec(verdict)?.[1];

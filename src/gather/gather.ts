@@ -6,6 +6,7 @@ import { copyAndRun } from './copy.ts';
 import type { Crossing } from './crossing.ts';
 import { move } from './move.ts';
 import { pop } from './pop.ts';
+import { runRelaxed } from './relaxed.ts';
 import { sort } from './sort.ts';
 
 const WAYS: Partial<Readonly<Record<Way, (call: Crossing) => Promise<Buffer>>>> = {
@@ -13,6 +14,7 @@ const WAYS: Partial<Readonly<Record<Way, (call: Crossing) => Promise<Buffer>>>> 
   sort,
   pop,
   move,
+  relaxed: runRelaxed,
 };
 
 /** @returns the reply @throws Refusal with an error for one */

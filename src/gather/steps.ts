@@ -24,6 +24,13 @@ export const STEPS = [
   'move: undo',
   'move: unlock',
   'move: done',
+  'relaxed: watch',
+  'relaxed: read',
+  'relaxed: run',
+  'relaxed: verify',
+  'relaxed: write',
+  'relaxed: undo',
+  'relaxed: done',
 ] as const;
 export type Step = (typeof STEPS)[number];
 

@@ -196,7 +196,7 @@ export function unsupported(name: string, reason: string): Buffer {
 /** A transaction whose keys lie in several slots. */
 export const crossSlotTransaction = fixed(
   "CROSSSLOT Keys in request don't hash to the same slot; " +
-    "slotless: the setting 'transactions: per-slot' allows one transaction per slot",
+    "slotless: the setting 'transactions: per-slot', or 'crossSlot: all', allows one transaction per slot",
 );
 
 /** Keys in several slots, and a setting that does not permit it. `level`: the least that would. */
@@ -229,6 +229,41 @@ export function moveThwarted(name: string): Buffer {
 export function movedHalf(name: string, reason: string): Buffer {
   return error(`ERR slotless: '${name}' was not finished: the value may be in both keys (${reason})`);
 }
+/** A command that runs on copies: others have changed its keys each time, before they could be written back. */
+export function keysChanged(name: string, attempts: number): Buffer {
+  return error(
+    `ERR slotless: '${name}' was not executed: its keys were changed by others ${attempts} times while it ran`,
+  );
+}
+
+/**
+ * A command that runs on copies, of which some were written back and some not. Names of keys, one character per byte;
+ * `unknown`: nobody knows of these. `why`: an error's text, or ''.
+ */
+export function writtenInPart(
+  name: string,
+  keys: { readonly written: string[]; readonly unwritten: string[]; readonly unknown: string[] },
+  why: string,
+): Buffer {
+  const list = (what: string, names: string[]) =>
+    names.length === 0 ? '' : `; ${what}: ${names.join(' ').slice(0, LONG_ECHO)}`;
+  const parts = [
+    list('written', keys.written),
+    list('not written', keys.unwritten),
+    list('nobody knows of', keys.unknown),
+  ];
+  return error(
+    `ERR slotless: '${name}' was executed in part${parts.join('')}${why === '' ? '' : ` (${why})`}`,
+  );
+}
+
+/** eval.c, script.c: FCALL of a name that no library has. */
+export const noFunction = fixed('ERR Function not found');
+
+/** A script across slots runs with the proxy's rights. */
+export const scriptRights = fixed(
+  'NOPERM slotless: a script with keys in several slots runs with the rights of the proxy, so only users who may do everything (+@all ~* &*) may call it',
+);
 
 /** A WATCH whose keys lie in several slots, or a transaction behind it that has keys in another; no setting helps. */
 export const crossSlotWatch = fixed(

@@ -1,0 +1,152 @@
+// Writes back what a run on copies has changed, slot by slot, under the WATCH that was there before it began.
+//
+//     slots of which nothing changed      EXISTS under their WATCH: what was read there still holds
+//     the others, the run's own last      RESTORE, DEL or PEXPIREAT under theirs
+//
+// Up to the first write nothing has happened, and a key that somebody has changed means: all over again. Where a
+// later slot is the one that refuses, those already written are put back as they were, unless somebody has changed
+// them since: then some keys are new and some are old, and the error says which.
+
+import * as errors from '../resp/errors.ts';
+import { Copies, type Copy, newId, Proofs } from './copies.ts';
+import type { Crossing } from './crossing.ts';
+import { Refusal, type Words } from './reach.ts';
+import { bulkOf, isError, succeeded } from './replies.ts';
+import { type Change, isSame, restore } from './standins.ts';
+import { step } from './steps.ts';
+import { type Place, readKey } from './targets.ts';
+
+/** A slot to be written. */
+interface Part extends Place {
+  readonly changes: readonly Change[];
+}
+
+/** A slot that was. */
+interface Done extends Part {
+  /** What DUMP said of its keys right then. */
+  readonly dumps: readonly (Buffer | undefined)[];
+}
+
+const proofs = new Proofs();
+
+/**
+ * Writes changes. `last`: the slot whose turn comes last.
+ * @returns false when nothing is changed, since somebody has changed a key meanwhile
+ * @throws Refusal that names the keys when some are changed and some are not
+ */
+export async function writeBack(
+  call: Crossing,
+  places: readonly Place[],
+  changes: readonly Change[],
+  last: number,
+): Promise<boolean> {
+  const bySlot = Map.groupBy(changes, ({ before }) => before.slot);
+  const parts = places.flatMap((place): Part[] => {
+    const own = bySlot.get(place.slot);
+    return own === undefined ? [] : [{ ...place, changes: own }];
+  });
+  parts.sort((a, b) => Number(a.slot === last) - Number(b.slot === last));
+  for (const { slot, changes } of parts) {
+    const options = { slot, id: newId(), expiring: false, most: call.limits.maxBytes };
+    const copies = changes.map(({ after }) => after);
+    await proofs.require(call.reach, new Copies(options, copies));
+  }
+  step('relaxed: verify');
+  const untouched = places.filter(({ slot }) => !bySlot.has(slot));
+  const held = await Promise.all(untouched.map(isUntouched));
+  if (held.includes(false)) return false;
+  return writeParts(call, parts);
+}
+
+/** Whether nobody has changed the keys of a slot. */
+async function isUntouched({ held, targets }: Place): Promise<boolean> {
+  try {
+    return (await held.exec([['EXISTS', targets[0]!.name]])) !== undefined;
+  } catch (error) {
+    if (error instanceof Refusal && error.unknown) return false;
+    throw error;
+  }
+}
+
+async function writeParts(call: Crossing, parts: readonly Part[]): Promise<boolean> {
+  const done: Done[] = [];
+  for (const [i, part] of parts.entries()) {
+    step('relaxed: write');
+    const dumps = await write(part, i < parts.length - 1).catch((error: unknown) => error);
+    if (Array.isArray(dumps)) {
+      done.push({ ...part, dumps });
+      continue;
+    }
+    if (dumps !== undefined && !(dumps instanceof Refusal)) throw dumps;
+    const known = dumps === undefined || !dumps.unknown;
+    if (known && (await undo(done))) {
+      if (dumps === undefined) return false;
+      throw dumps;
+    }
+    throw done.length === 0 ? dumps : inPart(call, parts, done, known ? undefined : part, dumps);
+  }
+  step('relaxed: done');
+  return true;
+}
+
+/** Writes one slot. Undefined when somebody was faster. `looks`: what its keys are then is asked in the same instant. */
+async function write({ held, changes }: Part, looks: boolean): Promise<(Buffer | undefined)[] | undefined> {
+  const writes = changes.map(({ after, before, value }) => writing(after, before, value));
+  const dumps = looks ? changes.map(({ after }): Words => ['DUMP', after.name]) : [];
+  const replies = await held.exec([...writes, ...dumps]);
+  if (replies === undefined) return undefined;
+  const failed = replies.find(isError);
+  // Those beside it were executed.
+  if (failed !== undefined) throw new Refusal(failed, true);
+  return replies.slice(writes.length).map(bulkOf);
+}
+
+/** The command that makes a key what it is to be. `value`: not only its time. */
+function writing({ name, payload, expires }: Copy, now: Copy, value: boolean): Words {
+  if (payload === undefined) return ['DEL', name];
+  if (value || now.payload === undefined) return restore(name, payload, expires);
+  return expires < 0 ? ['PERSIST', name] : ['PEXPIREAT', name, expires];
+}
+
+/** Puts back what was written, the last first. Whether all of it could be. */
+async function undo(done: Done[]): Promise<boolean> {
+  while (done.length > 0) {
+    step('relaxed: undo');
+    const part = done.at(-1)!;
+    if (!(await undoPart(part).catch(() => false))) return false;
+    done.pop();
+  }
+  return true;
+}
+
+async function undoPart({ held, changes, dumps }: Done): Promise<boolean> {
+  succeeded(await held.ask(['WATCH', ...changes.map(({ after }) => after.name)]));
+  const now = await Promise.all(changes.map(({ after }) => readKey(held, after)));
+  const untouched = now.every(
+    (key, i) => isSame(key?.payload, dumps[i]) && key?.expires === changes[i]!.after.expires,
+  );
+  if (!untouched) return false;
+  const replies = await held.exec(changes.map(({ before, after, value }) => writing(before, after, value)));
+  for (const reply of replies ?? []) succeeded(reply);
+  return replies !== undefined;
+}
+
+/** `unknown`: the part of which nobody knows whether it was written. */
+function inPart(
+  call: Crossing,
+  parts: readonly Part[],
+  done: readonly Part[],
+  unknown: Part | undefined,
+  refusal: Refusal | undefined,
+): Refusal {
+  const written = new Set(done.map(({ slot }) => slot));
+  const names = (of: (part: Part) => boolean) =>
+    parts.filter(of).flatMap(({ changes }) => changes.map(({ after }) => after.name.toString('latin1')));
+  const keys = {
+    written: names(({ slot }) => written.has(slot)),
+    unwritten: names((part) => !written.has(part.slot) && part !== unknown),
+    unknown: names((part) => part === unknown),
+  };
+  const why = refusal === undefined ? 'the keys were changed by others' : refusal.message;
+  return new Refusal(errors.writtenInPart(call.command.name, keys, why), unknown !== undefined);
+}
