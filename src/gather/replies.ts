@@ -10,6 +10,11 @@ export function isError(reply: Buffer): boolean {
   return reply[0] === MINUS;
 }
 
+/** A null, in either version. */
+export function isNull(reply: Buffer): boolean {
+  return reply.length <= 5 && /^(\$-1|\*-1|_)\r\n$/.test(reply.toString('latin1'));
+}
+
 /** The bytes of a bulk; undefined for a null. @throws Refusal with an error reply */
 export function bulkOf(reply: Buffer): Buffer | undefined {
   const value = decoded(reply);

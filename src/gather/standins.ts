@@ -7,9 +7,9 @@
 
 import { temporaryKey } from '../command/reserved.ts';
 import type { Copy } from './copies.ts';
+import type { Target } from './places.ts';
 import type { Reach, Words } from './reach.ts';
 import { bulkOf, integerOf, succeeded } from './replies.ts';
-import type { Target } from './targets.ts';
 
 /** A key, and what a command has made of it. */
 export interface Change {

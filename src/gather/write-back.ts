@@ -1,6 +1,6 @@
 // Writes back what a run on copies has changed, slot by slot, under the WATCH that was there before it began.
 //
-//     slots of which nothing changed      EXISTS under their WATCH: what was read there still holds
+//     slots of which nothing changed      EXEC of their WATCH: what was read there still holds
 //     the others, the run's own last      RESTORE, DEL or PEXPIREAT under theirs
 //
 // Up to the first write nothing has happened, and a key that somebody has changed means: all over again. Where a
@@ -10,14 +10,15 @@
 import * as errors from '../resp/errors.ts';
 import { Copies, type Copy, newId, Proofs } from './copies.ts';
 import type { Crossing } from './crossing.ts';
+import type { Place } from './places.ts';
 import { Refusal, type Words } from './reach.ts';
 import { bulkOf, isError, succeeded } from './replies.ts';
 import { type Change, isSame, restore } from './standins.ts';
 import { step } from './steps.ts';
-import { type Place, readKey } from './targets.ts';
 
 /** A slot to be written. */
-interface Part extends Place {
+interface Part {
+  readonly place: Place;
   readonly changes: readonly Change[];
 }
 
@@ -43,25 +44,25 @@ export async function writeBack(
   const bySlot = Map.groupBy(changes, ({ before }) => before.slot);
   const parts = places.flatMap((place): Part[] => {
     const own = bySlot.get(place.slot);
-    return own === undefined ? [] : [{ ...place, changes: own }];
+    return own === undefined ? [] : [{ place, changes: own }];
   });
-  parts.sort((a, b) => Number(a.slot === last) - Number(b.slot === last));
-  for (const { slot, changes } of parts) {
-    const options = { slot, id: newId(), expiring: false, most: call.limits.maxBytes };
+  parts.sort((a, b) => Number(a.place.slot === last) - Number(b.place.slot === last));
+  for (const { place, changes } of parts) {
+    const options = { slot: place.slot, id: newId(), expiring: false, most: call.limits.maxBytes };
     const copies = changes.map(({ after }) => after);
     await proofs.require(call.reach, new Copies(options, copies));
   }
   step('relaxed: verify');
   const untouched = places.filter(({ slot }) => !bySlot.has(slot));
-  const held = await Promise.all(untouched.map(isUntouched));
-  if (held.includes(false)) return false;
+  const valid = await Promise.all(untouched.map(isUntouched));
+  if (valid.includes(false)) return false;
   return writeParts(call, parts);
 }
 
 /** Whether nobody has changed the keys of a slot. */
-async function isUntouched({ held, targets }: Place): Promise<boolean> {
+async function isUntouched(place: Place): Promise<boolean> {
   try {
-    return (await held.exec([['EXISTS', targets[0]!.name]])) !== undefined;
+    return await place.isUntouched();
   } catch (error) {
     if (error instanceof Refusal && error.unknown) return false;
     throw error;
@@ -90,10 +91,10 @@ async function writeParts(call: Crossing, parts: readonly Part[]): Promise<boole
 }
 
 /** Writes one slot. Undefined when somebody was faster. `looks`: what its keys are then is asked in the same instant. */
-async function write({ held, changes }: Part, looks: boolean): Promise<(Buffer | undefined)[] | undefined> {
+async function write({ place, changes }: Part, looks: boolean): Promise<(Buffer | undefined)[] | undefined> {
   const writes = changes.map(({ after, before, value }) => writing(after, before, value));
   const dumps = looks ? changes.map(({ after }): Words => ['DUMP', after.name]) : [];
-  const replies = await held.exec([...writes, ...dumps]);
+  const replies = await place.exec([...writes, ...dumps], !looks);
   if (replies === undefined) return undefined;
   const failed = replies.find(isError);
   // Those beside it were executed.
@@ -119,14 +120,14 @@ async function undo(done: Done[]): Promise<boolean> {
   return true;
 }
 
-async function undoPart({ held, changes, dumps }: Done): Promise<boolean> {
-  succeeded(await held.ask(['WATCH', ...changes.map(({ after }) => after.name)]));
-  const now = await Promise.all(changes.map(({ after }) => readKey(held, after)));
-  const untouched = now.every(
-    (key, i) => isSame(key?.payload, dumps[i]) && key?.expires === changes[i]!.after.expires,
+async function undoPart({ place, changes, dumps }: Done): Promise<boolean> {
+  const now = await place.again(changes.map(({ after }) => after));
+  const untouched = now?.every(
+    (key, i) => isSame(key.payload, dumps[i]) && key.expires === changes[i]!.after.expires,
   );
-  if (!untouched) return false;
-  const replies = await held.exec(changes.map(({ before, after, value }) => writing(before, after, value)));
+  if (untouched !== true) return false;
+  const undos = changes.map(({ before, after, value }) => writing(before, after, value));
+  const replies = await place.exec(undos, false);
   for (const reply of replies ?? []) succeeded(reply);
   return replies !== undefined;
 }
@@ -139,12 +140,12 @@ function inPart(
   unknown: Part | undefined,
   refusal: Refusal | undefined,
 ): Refusal {
-  const written = new Set(done.map(({ slot }) => slot));
+  const written = new Set(done.map(({ place }) => place));
   const names = (of: (part: Part) => boolean) =>
     parts.filter(of).flatMap(({ changes }) => changes.map(({ after }) => after.name.toString('latin1')));
   const keys = {
-    written: names(({ slot }) => written.has(slot)),
-    unwritten: names((part) => !written.has(part.slot) && part !== unknown),
+    written: names(({ place }) => written.has(place)),
+    unwritten: names((part) => !written.has(part.place) && part !== unknown),
     unknown: names((part) => part === unknown),
   };
   const why = refusal === undefined ? 'the keys were changed by others' : refusal.message;

@@ -1,0 +1,155 @@
+// The slots of a command that runs on copies of all its keys: in each a link of one's own, on which its keys are
+// locked, watched and read, all in one breath.
+//
+//     SET <lock of k> <token> NX PX <lease>     nobody else who locks is at work on k (see reserved.ts)
+//     WATCH k                                   what everybody else does to it is noticed
+//     DUMP k, PEXPIRETIME k
+//
+// The locks keep such commands from each other, those of other proxies too: without them two could write back half
+// of what they have made, each over the other's. Whoever dies leaves them to their lease. Nothing relies on them
+// alone: a lock that has run out is no harm, since what is written is written under the WATCH.
+
+import type { Key } from '../command/across.ts';
+import { lockKey } from '../command/reserved.ts';
+import type { Copy, Source } from './copies.ts';
+import type { Held, Reach, Words } from './reach.ts';
+import { bulkOf, integerOf, isError, isNull, succeeded } from './replies.ts';
+import { step } from './steps.ts';
+
+/** After which a lock is gone whose owner has died, ms. */
+const LEASE = 10_000;
+
+/** Removes locks that are still ours. */
+const UNLOCK = `
+for _, lock in ipairs(KEYS) do
+  if redis.call('GET', lock) == ARGV[1] then redis.call('DEL', lock) end
+end`;
+
+/** What says that the slot is elsewhere now, or for a while nowhere. */
+const ELSEWHERE = /^-(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN) /;
+
+/** A key of the call. */
+export interface Target extends Source {
+  /** It may be changed. */
+  readonly written: boolean;
+}
+
+/** The keys of a call, each once. */
+export function targetsOf(keys: readonly Key[]): Target[] {
+  const found = new Map<string, Target>();
+  for (const { name, slot, written } of keys) {
+    const text = name.toString('latin1');
+    found.set(text, { name, slot, written: written || found.get(text)?.written === true });
+  }
+  return [...found.values()];
+}
+
+/** A slot whose keys are ours for a while. */
+export class Place {
+  readonly slot: number;
+  readonly targets: readonly Target[];
+  /** What the keys were when they were locked. */
+  copies: readonly Copy[] = [];
+  private readonly reach: Reach;
+  private readonly token: string;
+  private readonly locks: readonly Buffer[];
+  private held: Held | undefined = undefined;
+  private locked = false;
+
+  /** `token`: of this command alone. */
+  constructor(reach: Reach, slot: number, targets: readonly Target[], token: string) {
+    this.reach = reach;
+    this.slot = slot;
+    this.targets = targets;
+    this.token = token;
+    this.locks = targets.map(({ name }) => lockKey(slot, name));
+  }
+
+  /**
+   * Locks, watches and reads the keys. False: others have locked one, or the slot is on the move.
+   * @throws Refusal when there is no such owner, or no link to be had
+   */
+  async occupy(): Promise<boolean> {
+    const { reach, slot, targets, token, locks } = this;
+    const names = targets.map(({ name }) => name);
+    this.held = await reach.hold(slot, ['EXISTS', ...names]);
+    const held = this.held;
+    this.locked = true;
+    const asked = [
+      ...locks.map((lock): Words => ['SET', lock, token, 'NX', 'PX', LEASE]),
+      ['WATCH', ...names],
+    ].map((words) => held.ask(words));
+    const copies = targets.map((target) => readKey(held, target));
+    const replies = await Promise.all(asked);
+    const read = await Promise.all(copies);
+    if (replies.some(isElsewhere) || replies.some(isNull) || read.includes(undefined)) return false;
+    for (const reply of replies) succeeded(reply);
+    this.copies = read as Copy[];
+    return true;
+  }
+
+  /**
+   * Writes under the WATCH. `last`: the locks go with it.
+   * @returns the raw replies, or undefined when nothing was executed, since somebody has changed a key
+   * @throws Refusal as Held.exec
+   */
+  async exec(commands: readonly Words[], last: boolean): Promise<Buffer[] | undefined> {
+    const unlock: Words[] = last ? [['DEL', ...this.locks]] : [];
+    const replies = await this.held!.exec([...commands, ...unlock]);
+    if (replies === undefined) return undefined;
+    if (last) this.locked = false;
+    return replies.slice(0, commands.length);
+  }
+
+  /** Whether nobody has changed the keys so far; the locks are gone then. */
+  async isUntouched(): Promise<boolean> {
+    return (await this.exec([], true)) !== undefined;
+  }
+
+  /** Watches keys once more, and reads them. Undefined when the slot is on the move. */
+  async again(sources: readonly Source[]): Promise<Copy[] | undefined> {
+    const held = this.held!;
+    succeeded(await held.ask(['WATCH', ...sources.map(({ name }) => name)]));
+    const read = await Promise.all(sources.map((source) => readKey(held, source)));
+    return read.includes(undefined) ? undefined : (read as Copy[]);
+  }
+
+  /** Gives the keys free. What fails here, time will do. */
+  async leave(): Promise<void> {
+    const { reach, slot, locks, token, held } = this;
+    held?.release();
+    if (!this.locked) return;
+    this.locked = false;
+    await reach.ask(slot, ['EVAL', UNLOCK, locks.length, ...locks, token], true);
+  }
+}
+
+/** Runs work with a place for each slot. Undefined when others have locked a key, or a slot is on the move. */
+export async function withPlaces<T>(
+  places: readonly Place[],
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  step('relaxed: lock');
+  try {
+    const taken = await Promise.allSettled(places.map((place) => place.occupy()));
+    const failed = taken.find((each) => each.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    if (taken.some((each) => each.status === 'fulfilled' && !each.value)) return undefined;
+    return await work();
+  } finally {
+    await Promise.all(places.map((place) => place.leave()));
+  }
+}
+
+/** A key as it is now. Undefined when the slot is on the move. */
+async function readKey(held: Held, { slot, name }: Source): Promise<Copy | undefined> {
+  const replies = await Promise.all([held.ask(['DUMP', name]), held.ask(['PEXPIRETIME', name])]);
+  if (replies.some(isElsewhere)) return undefined;
+  const payload = bulkOf(replies[0]);
+  const expires = payload === undefined ? -1 : (integerOf(replies[1]) ?? -1);
+  return { slot, name, payload, poured: false, expires };
+}
+
+function isElsewhere(reply: Buffer): boolean {
+  return isError(reply) && ELSEWHERE.test(reply.toString('latin1'));
+}
