@@ -10,7 +10,8 @@
 //
 // What all shards are asked has no place between two commands of a run, which nothing can come between: there it
 // is refused. A run that fails takes the whole transaction with it where it is the only one; else each of its
-// commands has that error for a reply.
+// commands has that error for a reply. Where keys are watched, the run of their slot comes first, empty if need be: the
+// others are sent when it has been executed.
 
 import type { Link } from '../cluster/link.ts';
 import type { Node } from '../cluster/node.ts';
@@ -129,11 +130,11 @@ function refused(
   watch: Watched | undefined,
 ): Buffer | undefined {
   const { transactions, crossSlot } = client.context.config;
-  const perSlot = watch === undefined && (transactions === 'per-slot' || permits(crossSlot, exec, 'all'));
+  const perSlot = transactions === 'per-slot' || permits(crossSlot, exec, 'all');
   const slots = new Set(entries.flatMap(({ where }) => (where >= 0 ? [where] : [])));
   if (watch !== undefined) slots.add(watch.slot);
   if (!perSlot && (slots.size > 1 || entries.some(({ where }) => where === CUT || where === CROSSES)))
-    return watch === undefined ? errors.crossSlotTransaction() : errors.crossSlotWatch();
+    return errors.crossSlotTransaction();
   const inRun = ({ where }: Entry) => where >= ANYWHERE || where === CUT;
   const isFunction = ({ command }: Entry) => FUNCTIONS.has(command.name);
   const called = entries.find(isFunction);
@@ -234,8 +235,15 @@ class Conclusion {
 
   /** Sends all runs; the reply to EXEC when the only one has failed. */
   private async sendRuns(): Promise<Buffer | undefined> {
-    const { client, exec } = this;
     const runs = [...this.runs.values()];
+    const alone = runs.length === 1 && this.cuts.size === 0;
+    const failed = await this.send(runs);
+    return alone ? failed : undefined;
+  }
+
+  /** Sends runs, all at once; the last reply that says that nothing was executed. */
+  private async send(runs: readonly SlotRun[]): Promise<Buffer | undefined> {
+    const { client, exec } = this;
     for (const { slot } of runs)
       await settled(() => equip(client, this.transaction, client.cluster.ownerOf(slot)));
     let sent = 0;
@@ -252,16 +260,17 @@ class Conclusion {
       return true;
     });
     let at = 0;
+    let failed: Buffer | undefined;
     for (const run of runs) {
       const end = skip(replies, at, replies.length);
       const reply = replies.subarray(at, end);
       at = end;
-      if (!this.distribute(run, reply) && runs.length === 1 && this.cuts.size === 0) return reply;
+      if (!this.distribute(run, reply)) failed = reply;
     }
-    return undefined;
+    return failed;
   }
 
-  /** Runs the only run there can be under the watch; the reply to EXEC when it was not executed. */
+  /** Runs the run of the watched slot, then the others; the reply to EXEC when it was not executed. */
   private async guarded(watch: Watched): Promise<Buffer | undefined> {
     const { client } = this;
     const nil = nilArray(client.session.resp);
@@ -274,7 +283,9 @@ class Conclusion {
     // It is no call, so it is counted here.
     if (!run.reads) client.wrote |= 1 << (watch.slot >>> 9);
     const reply = await watch.exec(bytesOf(run), run.owners.length + 2, run.reads, nil);
-    return this.distribute(run, reply) ? undefined : reply;
+    if (!this.distribute(run, reply)) return reply;
+    await this.send([...this.runs.values()].filter((other) => other !== run));
+    return undefined;
   }
 
   /** Gives each command its element of a run's reply, or the run's error. False: nothing was executed. */

@@ -272,10 +272,9 @@ export const scriptRights = fixed(
   'NOPERM slotless: a script with keys in several slots runs with the rights of the proxy, so only users who may do everything (+@all ~* &*) may call it',
 );
 
-/** A WATCH whose keys lie in several slots, or a transaction behind it that has keys in another; no setting helps. */
+/** A WATCH whose keys lie in several slots; no setting helps. */
 export const crossSlotWatch = fixed(
-  "CROSSSLOT Keys in request don't hash to the same slot; " +
-    'slotless: with WATCH all that is watched and executed must lie in one slot',
+  "CROSSSLOT Keys in request don't hash to the same slot; slotless: all that is watched must lie in one slot",
 );
 
 /** The node refused MULTI, after the client had been told OK, and executed what followed. */

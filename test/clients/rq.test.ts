@@ -1,7 +1,7 @@
 /**
  * Debian's rq as it is: a worker that waits for two queues with one BRPOP, writes in transactions over several slots
- * (`transactions: per-slot`), and is told by pub/sub to stop a job and to leave. What it does not get is the end of a
- * job that succeeds: there it watches a key and writes to other slots.
+ * (`transactions: per-slot`), at the end of a job with a key watched that lies in another, and is told by pub/sub to stop
+ * a job and to leave.
  */
 
 import assert from 'node:assert/strict';
@@ -30,7 +30,7 @@ describe('rq', { skip: noPython }, () => {
     await cluster?.stop();
   });
 
-  test('works, fails, stops a job and leaves when it is told to; what succeeds is refused its transaction', async () => {
+  test('works, fails, stops a job and leaves when it is told to', async () => {
     const found = await findPython('python3-redis', 'python3-rq');
     const env = { ...found.env, SLOTLESS_TEST_PORT: String(proxy.port) };
     const worker = adopt(spawn(found.python, [JOBS, 'worker'], { env, stdio: 'ignore' }));
