@@ -86,7 +86,7 @@ for (const server of await availableServers()) {
         }
         await mover.agreed();
       };
-      const { replies, unknown } = await play(cluster, proxy.port, busy, { meanwhile });
+      const { replies, unknown } = await play(cluster, proxy.port, busy, { meanwhile, pause: 5 });
       assert.ok(replies > 100, `${replies} replies`);
       assert.equal(unknown, 0);
     });

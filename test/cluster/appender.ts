@@ -5,10 +5,13 @@
  */
 
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RawClient } from '../support/client.ts';
 
 /** Under way at a time. */
 const DEPTH = 8;
+/** How long it rests after each batch, ms: a failover takes long, and needs the machine itself. */
+const PAUSE = 5;
 
 export class Appender {
   readonly acknowledged: number[] = [];
@@ -39,6 +42,7 @@ export class Appender {
         assert.match(reply, this.allowed);
         this.errors++;
       }
+      await delay(PAUSE);
     }
   }
 

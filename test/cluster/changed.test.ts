@@ -125,7 +125,7 @@ for (const server of await availableServers()) {
           await mover.agreed();
         }
       };
-      const { replies } = await play(cluster, proxy.port, busy, { meanwhile, unknown: IN_FLIGHT });
+      const { replies } = await play(cluster, proxy.port, busy, { meanwhile, unknown: IN_FLIGHT, pause: 5 });
       assert.ok(replies > 100, `${replies} replies`);
       const now = cluster.primaries.map(({ host, port }) => `${host}:${port}`).toSorted();
       await until('the map', () => primariesOf(proxy).join() === now.join());
@@ -155,7 +155,12 @@ for (const server of await availableServers()) {
         { what: 'failover', slot: 1 },
         { what: 'slot', slot: 1, few: 10, pause: 0 },
       ];
-      const { replies } = await play(cluster, proxy.port, { ...busy, moves }, { unknown: IN_FLIGHT });
+      const { replies } = await play(
+        cluster,
+        proxy.port,
+        { ...busy, moves },
+        { unknown: IN_FLIGHT, pause: 5 },
+      );
       assert.ok(replies > 100, `${replies} replies`);
     });
 

@@ -48,7 +48,7 @@ for (const server of servers) {
         await reshard(cluster, a!.id, b!.id, 6);
         await reshard(cluster, b!.id, a!.id, 6);
       };
-      const { replies } = await play(cluster, proxy.port, busy, { meanwhile });
+      const { replies } = await play(cluster, proxy.port, busy, { meanwhile, pause: 5 });
       assert.ok(replies > 100, `${replies} replies`);
     });
 

@@ -87,24 +87,24 @@ let runs = 0;
 
 /**
  * Plays a schedule through the proxy. Throws with what a client was told wrongly. `meanwhile` is done in place
- * of the schedule's moves. Returns how many replies were checked.
+ * of the schedule's moves; `pause` is the clients' after each batch, ms. Returns how many replies were checked.
  */
 export async function play(
   cluster: Cluster,
   port: number,
   { clients, moves }: Schedule,
-  options: { unknown?: RegExp; meanwhile?: () => Promise<void> } = {},
+  options: { unknown?: RegExp; pause?: number; meanwhile?: () => Promise<void> } = {},
 ): Promise<{ replies: number; unknown: number }> {
+  const { meanwhile, ...common } = options;
   const writers = await Promise.all(
-    clients.map(({ slots, ...client }) => {
-      const common = { ...client, client: runs++, port, tags: tags.slice(0, slots) };
-      return Writer.start(options.unknown ? { ...common, unknown: options.unknown } : common);
-    }),
+    clients.map(({ slots, ...client }) =>
+      Writer.start({ ...client, ...common, client: runs++, port, tags: tags.slice(0, slots) }),
+    ),
   );
   try {
     const runs = writers.map((writer) => writer.run());
     const mover = new Mover(cluster);
-    if (options.meanwhile !== undefined) await options.meanwhile();
+    if (meanwhile !== undefined) await meanwhile();
     else
       for (const move of moves) {
         if (writers.some(({ failure }) => failure !== undefined)) break;

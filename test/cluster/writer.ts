@@ -1,5 +1,5 @@
 /**
- * A client that pipelines steps of its own without a pause and checks every reply against its model.
+ * A client that pipelines steps of its own, without a pause if none is asked for, and checks every reply against its model.
  *
  *   steps --> batches of 1..depth --> socket, in cuts --> replies, in order --> model
  *
@@ -7,6 +7,7 @@
  * what came before and after, since a reply in the wrong place is best seen among its neighbours.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Argument, connect, encode, type RawClient } from '../support/client.ts';
 import { bulkText, chance, type Mix, Model, type Step, steps } from './model.ts';
 
@@ -14,6 +15,8 @@ export interface WriterOptions extends Mix {
   readonly port: number;
   readonly depth: number;
   readonly seed: number;
+  /** How long it rests after each batch, ms: where it writes for long, and the machine has other things to do. */
+  readonly pause?: number;
   /** Error replies that leave a write's outcome open. None: no error is allowed. */
   readonly unknown?: RegExp;
 }
@@ -43,7 +46,7 @@ export class Writer {
 
   /** Writes and reads until it is stopped. Resolves when all its replies have come. */
   async run(): Promise<void> {
-    const { depth, seed } = this.options;
+    const { depth, seed, pause = 0 } = this.options;
     const random = chance(seed);
     const next = steps(this.options, random);
     while (!this.stopping && this.failure === undefined) {
@@ -52,6 +55,7 @@ export class Writer {
       this.send(batch, random() < 0.2 ? random() : 0);
       // The next batch goes when there is room, or only when some more or all of these have been answered.
       await this.take(Math.floor(random() * depth));
+      if (pause > 0) await delay(pause);
     }
     await this.take(0);
   }
