@@ -12,6 +12,8 @@ import type { Cluster, Node } from '../support/cluster.ts';
 import { until } from '../support/wait.ts';
 
 const run = promisify(execFile);
+/** All nodes are asked each time. */
+const POLL_MS = 50;
 
 /** One thing that is done to the cluster. Delays in ms. */
 export type Move =
@@ -93,7 +95,7 @@ export class Mover {
       return views.every((view) => view === views[0]);
     };
     // After a failover on a busy machine the news may take half a minute to come round.
-    await until('all nodes to agree on the slots', agree, 60_000);
+    await until('all nodes to agree on the slots', agree, 60_000, POLL_MS);
   }
 
   /** A primary that is replaced in the middle of a move takes the half-done move with it: it is begun anew. */

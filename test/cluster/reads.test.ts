@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import type { RawClient } from '../support/client.ts';
 import { type Cluster, type Node, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
@@ -32,8 +32,12 @@ for (const server of await availableServers()) {
       replicas = await replicasOf(cluster, SLOT);
     });
     after(async () => {
-      for (const each of [proxy, ...others]) await each?.stop();
+      await proxy?.stop();
       await cluster?.stop();
+    });
+    // Each looks at nine nodes all the time.
+    afterEach(async () => {
+      for (const each of others.splice(0)) await each.stop();
     });
 
     const start = async (settings: Record<string, string | number>) => {

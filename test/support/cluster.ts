@@ -239,7 +239,7 @@ export class Cluster {
 
   /** Waits until every running node sees a whole cluster, with its replicas in step. */
   async settled(): Promise<void> {
-    await until('the cluster to be whole', async () => {
+    const whole = async () => {
       const running = this.processes.filter((one) => one.running);
       const ports = running.map(({ port }) => port);
       for (const one of running) {
@@ -250,7 +250,8 @@ export class Cluster {
         if (wrong !== undefined) throw new Error(`${one.port} says ${wrong}`);
       }
       return true;
-    });
+    };
+    await until('the cluster to be whole', whole, 30_000, 50);
     await this.learnRoles();
   }
 
