@@ -63,7 +63,8 @@ class Appender {
   }
 }
 
-for (const server of await availableServers()) {
+// What becomes of a proxy's clients is its own affair: one server is enough.
+for (const server of (await availableServers()).slice(0, 1)) {
   describe(`a proxy that is killed, ${server.flavour} ${server.version}`, () => {
     for (const workers of [1, 2]) {
       test(`with ${workers} worker(s) it loses nothing that it has acknowledged, and does nothing twice`, async (t) => {
