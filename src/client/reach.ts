@@ -3,10 +3,12 @@
 // The steps are the proxy's own, with the proxy's rights: a user of one key pattern could not name a copy of his own
 // keys. Whether he may give the command itself, the servers have been asked before.
 
+import type { Pieces } from '../cluster/apart.ts';
 import { READY } from '../cluster/connection.ts';
 import type { Link } from '../cluster/link.ts';
 import { DOWN, NONE, redirectOf } from '../cluster/redirect.ts';
 import type { Slab } from '../cluster/slab.ts';
+import type { Command } from '../command/command.ts';
 import { headOf } from '../command/head.ts';
 import { probeKey } from '../command/reserved.ts';
 import {
@@ -22,6 +24,7 @@ import * as errors from '../resp/errors.ts';
 import { skip } from '../resp/reply.ts';
 import { bulk, command as encode, type Resp } from '../resp/write.ts';
 import { Asker, askOnce, ownUser } from './asker.ts';
+import { keyByKey } from './bykey.ts';
 import type { Client } from './client.ts';
 import { collect, type Lost } from './collect.ts';
 import { Flow } from './flow.ts';
@@ -54,6 +57,8 @@ export class ClientReach implements Reach {
 
   ask(slot: number, words: Words, reads: boolean): Promise<Buffer> {
     if (!reads) this.wrote(slot);
+    const mget = words[0] === 'MGET' ? this.client.context.table.byName('mget') : undefined;
+    if (mget !== undefined) return KeysAsked.askKeys(this.asker, slot, encode(words), mget);
     return this.asker.raw(slot, words, reads);
   }
 
@@ -129,6 +134,23 @@ export class ClientReach implements Reach {
 
 /** Between two attempts at a slot that is on the move, ms. */
 const RETRY = 50;
+
+/** MGET as a question of the proxy's own: key by key where a move of the slot has them at two nodes. */
+class KeysAsked extends Question {
+  private command: Command | undefined;
+
+  static askKeys(asker: Asker, slot: number, request: Buffer, command: Command): Promise<Buffer> {
+    return new Promise((resolve) => {
+      const asked = new KeysAsked(asker, slot, true, resolve);
+      asked.command = command;
+      asked.start(request, 0, request.length);
+    });
+  }
+
+  protected override cut(bytes: Buffer, from: number, to: number): Pieces | undefined {
+    return keyByKey(this.command!, this.slot, [bytes, from, to], () => {});
+  }
+}
 
 /** A run as a question of the proxy's own: its promise is of EXEC's reply, or of what stood in its way. */
 class AskedRun extends Question {

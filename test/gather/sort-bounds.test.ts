@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { slotOf } from '../../src/command/slot.ts';
 import type { Crossing } from '../../src/gather/crossing.ts';
 import { sort } from '../../src/gather/sort.ts';
 import { encode } from '../../src/resp/write.ts';
@@ -112,6 +113,24 @@ for (const server of await availableServers()) {
       ])
         assert.match(await sparingly(line), tooMuch, line);
       assert.match(await sparingly('SORT few BY nosort LIMIT 0 1 GET big_*'), /^\*1 \$900 /);
+    });
+
+    test('a slot on the move is read wherever its keys are', async () => {
+      const numbers = Array.from({ length: 20 }, (_, i) => i);
+      await client.call('RPUSH', 'moving', ...numbers);
+      await client.call('MSET', ...numbers.flatMap((i) => (i % 3 === 0 ? [] : [`{mv}${i}`, 100 - i])));
+      const slot = slotOf(Buffer.from('mv'), 0, 2);
+      const owner = await cluster.ownerOf(slot);
+      const target = cluster.primaries.find(({ port }) => port !== owner.port)!;
+      const calls = ['BY {mv}*', 'GET {mv}* DESC', 'BY {mv}* ALPHA LIMIT 7 5 GET # GET {mv}*'];
+      const sorted = () =>
+        Promise.all(calls.map((options) => client.ask('SORT', 'moving', ...options.split(' '))));
+      const expected = await sorted();
+      await cluster.beginMove(slot, target.port);
+      await cluster.moveKeys(slot, owner.port, target.port, 7);
+      assert.deepEqual(await sorted(), expected);
+      await cluster.moveSlot(slot, target.port);
+      assert.deepEqual(await sorted(), expected);
     });
 
     test('in a transaction the server refuses what it cannot do, and does the rest', async () => {
