@@ -16,7 +16,7 @@ import { bulksOf } from './replies.ts';
 /** Keys or fields in one question. */
 const TOGETHER = 100;
 /** Questions at a time. */
-const AT_ONCE = 64;
+const AT_ONCE = 256;
 
 type Found = Buffer | undefined;
 

@@ -3,13 +3,39 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
+import type { Crossing } from '../../src/gather/crossing.ts';
+import { pop } from '../../src/gather/pop.ts';
+import * as errors from '../../src/resp/errors.ts';
 import { type Both, closeStand, connectBoth, empty, openStand, type Stand, show } from '../oracle/stand.ts';
 import type { Argument, RawClient } from '../support/client.ts';
 import { availableServers } from '../support/servers.ts';
 
 type Call = Argument[];
 
+const NIL = Buffer.from('*-1\r\n');
+
 const words = (line: string): Call => line.split(' ');
+
+test('an error ends it, and so does an outcome that nobody knows: no further key is asked', async () => {
+  for (const said of [errors.outcomeUnknown('lost'), Buffer.from('-WRONGTYPE x\r\n')]) {
+    const asked: string[] = [];
+    const reach = {
+      resp: 2,
+      ask: async (_slot: number, given: readonly unknown[]) => {
+        asked.push(given.join(' '));
+        return asked.length === 2 ? said : NIL;
+      },
+    };
+    const named = [...'abbc'].map((name, at) => ({ at, name: Buffer.from(name), slot: name.charCodeAt(0) }));
+    const call = {
+      words: words('LMPOP 4 a b b c LEFT COUNT 2').map((word) => Buffer.from(`${word}`)),
+      keys: named,
+      reach,
+    };
+    assert.equal(await pop(call as unknown as Crossing), said);
+    assert.deepEqual(asked, ['LMPOP 1 a LEFT COUNT 2', 'LMPOP 2 b b LEFT COUNT 2']);
+  }
+});
 
 for (const server of await availableServers()) {
   describe(`${server.flavour} ${server.version}`, () => {
