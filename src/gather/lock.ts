@@ -49,6 +49,8 @@ export class Lock {
   changed = false;
   lease = LEASE;
   sight = BLIND;
+  /** What is changed is watched from then on: see takeBack. */
+  keeps = false;
 
   private readonly reach: Reach;
   private readonly lock: Buffer;
@@ -154,6 +156,12 @@ export class Lock {
     throw new Refusal(errors.notServed('its slot is on the move, or the key changes all the time'));
   }
 
+  /** Does away with what was changed just before, if nobody has touched the key since. False: it is not as it was. */
+  async takeBack(commands: readonly Words[]): Promise<boolean> {
+    this.armed = this.keeps && (await this.arming) === this.mark;
+    return (await this.attempt(commands)) !== undefined;
+  }
+
   /** Gives the lock back if it is ours, and the link. What fails here, time will do. */
   async release(): Promise<void> {
     try {
@@ -221,10 +229,11 @@ export class Lock {
     }
   }
 
-  /** Watches the lock without looking at anything else: what it says, or an error's line. */
+  /** Watches the lock without looking at anything: what it says, or an error's line. */
   private async arm(held: Held): Promise<string> {
-    const { lock } = this;
-    const asked = [['UNWATCH'], ['WATCH', lock], ['GET', lock]].map((words) => held.ask(words));
+    const { lock, name, keeps } = this;
+    const watched = keeps ? [lock, name] : [lock];
+    const asked = [['UNWATCH'], ['WATCH', ...watched], ['GET', lock]].map((words) => held.ask(words));
     const value = (await Promise.all(asked)).at(-1)!;
     return String(isError(value) ? value : bulkOf(value));
   }

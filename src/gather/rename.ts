@@ -1,8 +1,9 @@
 // RENAME and RENAMENX from slot to slot: the key is restored there, with its time to live, and then removed here.
 //
 // What is removed must be what was copied, so the source is watched. When somebody has changed it meanwhile, RENAME
-// copies it anew, over the older copy. RENAMENX takes its copy away and begins anew, which it may do only while the
-// copy is as it was made: so the destination tells the copy's dump in the transaction that makes it.
+// copies it anew, over the older copy. RENAMENX takes its copy away and begins anew, which it may do only while nobody
+// has touched the copy: so that is watched in the same breath in which it is made. (Dumps would not tell: those of the
+// same value may differ, as their compression is not determined.)
 
 import * as errors from '../resp/errors.ts';
 import { OK, ONE, ZERO } from '../resp/write.ts';
@@ -62,24 +63,22 @@ async function renameOver(reach: Reach, { source, destination }: Pair): Promise<
 async function renameNx({ source, destination }: Pair): Promise<Buffer> {
   const restore = restoring(source, destination);
   if (restore === undefined) return errors.noSuchKey();
-  const dump = ['DUMP', destination.name];
+  destination.keeps = true;
   step('move: write');
-  const [restored, copy] = await destination.change([restore, dump]);
+  const [restored] = await destination.change([restore]);
   if (restored?.toString('latin1', 0, 8) === '-BUSYKEY') return ZERO;
   if (restored !== undefined && isError(restored)) return restored;
   step('move: remove');
+  // Where the reply is lost, the key may be somebody else's.
   if (restored !== undefined && (await remove(source))) return ONE;
   step('move: undo');
-  destination.sight = { watched: true, reads: [dump] };
-  const [now] = await destination.look();
-  const isAsMade = copy !== undefined && now!.equals(copy);
-  if (!isAsMade || !(await destination.attempt([['UNLINK', destination.name]])))
+  if (restored === undefined || !(await destination.takeBack([['UNLINK', destination.name]])))
     throw new Lost('both keys have been changed meanwhile');
   destination.changed = false;
   throw new Thwarted();
 }
 
-/** Removes what was looked at; false: it is not the same any more. */
+/** Removes what was looked at; false: it may not be the same any more. */
 async function remove(source: Lock): Promise<boolean> {
   const before = source.seen;
   for (let tries = 1; tries <= TRIES; tries++) {
