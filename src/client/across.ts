@@ -13,6 +13,7 @@ import type { Frame } from '../resp/request.ts';
 import { Asker } from './asker.ts';
 import type { Client } from './client.ts';
 import { askSlot } from './fanout.ts';
+import { readGroups } from './groups.ts';
 import { toAny } from './nodes.ts';
 import { ClientReach } from './reach.ts';
 import { denialOfPatterns } from './reads-all.ts';
@@ -33,7 +34,9 @@ export function goAcross(client: Client, command: Command, f: Frame): boolean {
     const slot = onlySlot(keys, args);
     return slot < 0 ? client.refuse(command, refusal) : client.toSlot(command, f, slot, keys.length > 1);
   }
-  if (wayAcross(command, keys) === 'streams') return readStreams(client, command, f);
+  const way = wayAcross(command, keys);
+  if (way === 'streams') return readStreams(client, command, f);
+  if (way === 'groups') return readGroups(client, command, f);
   return client.workOut(command, () => across(client, command, args, keys));
 }
 
@@ -92,8 +95,7 @@ export function refusalOf(
   keys: readonly Key[],
 ): Buffer | undefined {
   const way = wayAcross(command, keys);
-  if (way === 'never')
-    return command.name === 'xreadgroup' ? errors.groupOfSeveralSlots() : errors.crossSlot();
+  if (way === 'never') return errors.crossSlot();
   const needed = levelOf(way, keys);
   return permits(settings, command, needed) ? undefined : errors.crossSlotRefused(command.name, needed);
 }

@@ -16,13 +16,14 @@ import { refusalOf } from './across.ts';
 import { Blocking } from './blocked.ts';
 import { blockOnMove } from './blockedmove.ts';
 import type { Client } from './client.ts';
+import { blockOnGroups } from './groups.ts';
 import { inSeveralSlots } from './rivals.ts';
 import { SavedArguments } from './saved.ts';
 import { blockOnStreams } from './streams.ts';
 import { waitForReplicas } from './wait.ts';
 
 /** Of a module's command that blocks nobody knows what it does with its keys. */
-const BLOCKS_ACROSS: ReadonlySet<Way> = new Set(['pop', 'move', 'streams']);
+const BLOCKS_ACROSS: ReadonlySet<Way> = new Set(['pop', 'move', 'streams', 'groups']);
 
 /** False: not now, something of the client is still under way. */
 export function block(client: Client, command: Command, f: Frame): boolean {
@@ -49,6 +50,7 @@ export function block(client: Client, command: Command, f: Frame): boolean {
       // Arguments that make no sense, or no keys: any server says what is wrong.
       const slot = found >= 0 ? found : client.cluster.anySlot(client.session.id);
       if (command.name === 'xread') return await blockOnStreams(call, found === CROSS ? -1 : slot);
+      if (way === 'groups') return await blockOnGroups(call);
       return await (found === CROSS ? inSeveralSlots(call) : inOneSlot(call, slot));
     } finally {
       call.over();

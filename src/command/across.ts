@@ -15,7 +15,7 @@ import { findKeys, Keys, keysOfSpec } from './keys.ts';
 import { slotOf } from './slot.ts';
 
 /** How a command across slots is done; each has its file in `gather`. */
-export type Way = 'copy' | 'sort' | 'pop' | 'move' | 'streams' | 'relaxed' | 'never';
+export type Way = 'copy' | 'sort' | 'pop' | 'move' | 'streams' | 'groups' | 'relaxed' | 'never';
 
 /** What is promised, in README's words. */
 export const PROMISES = {
@@ -24,6 +24,7 @@ export const PROMISES = {
   pop: 'atomic per key; the keys are asked in their order',
   move: 'moved, never lost',
   streams: 'atomic per slot; all slots are read at once',
+  groups: 'atomic per slot; all is checked before anything is delivered, and what was is in the reply',
   relaxed: 'atomic per slot; runs on copies, which are written back if nobody changed the keys meanwhile',
   never: 'refused',
 } as const;
@@ -62,7 +63,7 @@ const WAYS: Readonly<Record<string, Way>> = {
   blmove: 'move',
   brpoplpush: 'move',
   xread: 'streams',
-  xreadgroup: 'never',
+  xreadgroup: 'groups',
   migrate: 'never',
   watch: 'never',
 };
@@ -86,7 +87,7 @@ export function isWritten({ name }: Command, { access }: KeySpec): boolean {
 /** The least level that permits a call. */
 export function levelOf(way: Way, keys: readonly Pick<Key, 'written'>[]): Level {
   if (way === 'relaxed') return 'all';
-  if (way === 'pop' || way === 'move') return 'writes';
+  if (way === 'pop' || way === 'move' || way === 'groups') return 'writes';
   return keys.some(({ written }) => written) ? 'writes' : 'reads';
 }
 

@@ -97,9 +97,10 @@ export function hasPatterns(command: Command, args: Arguments): boolean {
   return false;
 }
 
-/** Where BLOCK and STREAMS stand in a call of XREAD or XREADGROUP; 0 where one doesn't. */
-export function xreadOptions(args: Arguments): { readonly block: number; readonly streams: number } {
-  return { block: readOption(args, 'block'), streams: readOption(args, 'streams') };
+/** Where options stand in a call of XREAD or XREADGROUP; 0 where one doesn't. */
+export function xreadOptions(args: Arguments): Readonly<Record<'block' | 'streams' | 'group', number>> {
+  const at = (option: string) => readOption(args, option);
+  return { block: at('block'), streams: at('streams'), group: at('group') };
 }
 
 /** For slotOfKeys, which is done with it before it returns. */

@@ -282,11 +282,6 @@ export function notBegun(text: string): Buffer {
   return error(`${text}; slotless: MULTI was refused, so the commands behind it were executed one by one`);
 }
 
-/** XREADGROUP of streams in several slots: what one slot had delivered would be lost when another fails. */
-export const groupOfSeveralSlots = fixed(
-  "CROSSSLOT slotless: 'xreadgroup' reads streams of one slot only, since a delivery can't be taken back",
-);
-
 /** A bound that the client has passed. */
 export function limit(setting: string, value: number): Buffer {
   return error(`ERR slotless: the limit of the setting '${setting}' is passed (${value})`);

@@ -168,12 +168,6 @@ export const OTHERWISE: readonly Otherwise[] = [
     reason: 'an element that is moved from one slot to another',
   },
   {
-    before: ['XADD a 1-1 f v', 'XADD b 1-1 f v', 'XGROUP CREATE a g 0', 'XGROUP CREATE b g 0'],
-    calls: ['XREADGROUP GROUP g c STREAMS a b > >', 'XREADGROUP GROUP g c BLOCK 1 STREAMS a b > >'],
-    reply: /^-CROSSSLOT slotless: 'xreadgroup' reads streams of one slot only/,
-    reason: 'a delivery of one slot can not be taken back when another fails',
-  },
-  {
     calls: ['WAIT 0 0', 'WAIT -1 0', 'WAIT 1 0'],
     reply: /^:[01]\r\n$/,
     reason: 'a lone server has no replica',
