@@ -31,7 +31,6 @@ import { parseReply, SavedArguments, textOf } from './saved.ts';
 import type { Seat } from './seat.ts';
 
 const MINUS = 45;
-const NEW = Buffer.from('>');
 /** What any server takes for an id. */
 const PLAIN_ID = /^(>|\d{1,18}(-\d{1,18})?)$/;
 
@@ -143,16 +142,15 @@ async function check(call: GroupCall): Promise<Buffer | undefined> {
   });
 }
 
-/** What a server says to the call with a stream that is not there: the error for that, if the arguments are sound. */
-function probe(call: GroupCall, asker: Asker): Promise<Buffer> {
-  const { words, keys } = call;
-  const at = keys[0]!;
-  const slot = slotOf(words[at]!, 0, words[at]!.length);
+/** What a server says to the call with streams that are not there: the error for that, if the arguments are sound. */
+function probe({ words, keys }: GroupCall, asker: Asker): Promise<Buffer> {
+  const first = words[keys[0]!]!;
+  const slot = slotOf(first, 0, first.length);
   const instead = words.map((word, i) => {
-    if (i === at) return Buffer.from(probeKey(slot));
-    return i === at + keys.length ? NEW : word;
+    if (keys.includes(i)) return probeKey(slot);
+    return keys.includes(i - keys.length) ? '>' : word;
   });
-  return asker.raw(slot, wordsFor({ ...call, words: instead }, [at]));
+  return asker.raw(slot, instead);
 }
 
 /** Whether a stream has a group, by XINFO GROUPS; or the error for what is none. */
