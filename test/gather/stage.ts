@@ -78,6 +78,7 @@ export function lockOf(name: string): Buffer {
 export class LoneReach implements Reach {
   readonly resp = 2;
   links = 64;
+  readonly pourAbove = Number.POSITIVE_INFINITY;
   replicas = 0;
   /** Commands and transactions in the order in which they were sent, their words joined. */
   readonly sent: string[] = [];
