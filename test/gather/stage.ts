@@ -52,7 +52,8 @@ export async function stage(t: TestContext): Promise<Stage> {
       waitFor: 500,
     } as const;
     const command = { name: words[0]!.toLowerCase() } as Command;
-    const call: Crossing = { command, words: buffers, keys, reach, limits };
+    const texts = { scriptOf: async () => undefined, equip: async () => {} };
+    const call: Crossing = { command, words: buffers, keys, reach, limits, texts };
     return gather('move', call).then(String, (error) => {
       if (error instanceof Refusal) return String(error.reply);
       throw error;
