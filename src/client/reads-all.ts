@@ -12,9 +12,9 @@ import { randomBytes } from 'node:crypto';
 import { type Command, HAND } from '../command/command.ts';
 import { matchesGlob } from '../command/glob.ts';
 import { parseSort } from '../command/sort.ts';
-import { Asker, type OnBehalf, ownUser } from './asker.ts';
+import { Asker, type OnBehalf, ownUser, ServerError } from './asker.ts';
 import { denial } from './rights.ts';
-import type { SavedArguments } from './saved.ts';
+import { parseReply, type SavedArguments } from './saved.ts';
 
 /** What ACL GETUSER gives for the right to read every key. */
 const EVERYTHING: ReadonlySet<string> = new Set(['~*', '%R~*', '%RW~*', '%WR~*']);
@@ -49,12 +49,14 @@ async function readsAll(client: OnBehalf, words: readonly Buffer[]): Promise<boo
   return (await denial(client, { words: () => probe })) === undefined;
 }
 
-/** The key patterns of all selectors of a client's user, as ACL GETUSER writes them. */
+/** The key patterns of all selectors of a client's user, as ACL GETUSER writes them. @throws ServerError */
 async function keyPatterns(client: OnBehalf): Promise<string[]> {
   const { username, id } = client.session;
   const user = username === '' ? 'default' : Buffer.from(username, 'latin1');
   const slot = client.cluster.anySlot(id);
-  const said = await Asker.asProxy(client, (asker) => asker.value(slot, ['ACL', 'GETUSER', user]));
+  const said = parseReply(await Asker.asProxy(client, (asker) => asker.raw(slot, ['ACL', 'GETUSER', user])));
+  if (said instanceof Error)
+    throw new ServerError(`NOPERM slotless: the proxy's user may not ask ACL GETUSER: ${said.message}`);
   return patternsIn(said);
 }
 

@@ -46,13 +46,14 @@ function hexadecimal(integer: string, fraction: string, power: number): number |
   if (digits === '') return 0;
   const rest = digits.slice(DIGITS);
   const kept = digits.slice(0, DIGITS) + (/[^0]/.test(rest) ? '1' : '0');
-  const mantissa = Number(BigInt(`0x${kept}`));
+  const whole = BigInt(`0x${kept}`);
+  const mantissa = Number(whole);
   const shift = power - 4 * fraction.length + 4 * (rest.length - 1);
   // In two steps, neither of which leaves the range when the whole does not.
   const half = Math.trunc(shift / 2);
   const size = mantissa * 2 ** half * 2 ** (shift - half);
   if (size === Number.POSITIVE_INFINITY) return undefined;
-  const exact = size / 2 ** (shift - half) / 2 ** half === mantissa;
+  const exact = BigInt(mantissa) === whole && size / 2 ** (shift - half) / 2 ** half === mantissa;
   return size >= SMALLEST || exact ? size : undefined;
 }
 

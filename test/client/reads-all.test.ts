@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { closeStand, openStand, type Stand, show } from '../oracle/stand.ts';
 import { type Argument, connect } from '../support/client.ts';
+import { startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
@@ -79,6 +80,25 @@ for (const server of await availableServers()) {
         proxy!.destroy();
       }
       for (const client of [...admins, ...nodes]) client.destroy();
+    });
+
+    test('where the proxy may not ask for the rights of others, nobody gives patterns but its own user', async () => {
+      const nodes = await Promise.all(stand.cluster.nodes.map(({ port }) => connect(port)));
+      for (const node of nodes) {
+        await node.call('ACL', 'SETUSER', 'gate', 'reset', 'on', '>pass', '~*', '+@all', '-acl|getuser');
+        await node.call('ACL', 'SETUSER', 'all', 'reset', 'on', '>pass', '~*', '+@all');
+      }
+      const settings = { username: 'gate', password: 'pass' };
+      const proxy = await startProxy({ cluster: stand.cluster, settings });
+      const client = await proxy.connect();
+      assert.equal(await client.ask('AUTH', 'all', 'pass'), 'OK');
+      const refusal = await client.call('SORT', 'k', 'GET', 'o_*');
+      assert.match(String(refusal), /^-NOPERM slotless: the proxy's user may not ask ACL GETUSER: /);
+      assert.deepEqual(await client.ask('SORT', 'k', 'BY', 'nosort'), ['2', '1', '3']);
+      assert.equal(await client.ask('AUTH', 'gate', 'pass'), 'OK');
+      assert.deepEqual(await client.ask('SORT', 'k', 'GET', 'o_*', 'LIMIT', 0, 1), ['secret']);
+      await proxy.stop();
+      for (const each of nodes) each.destroy();
     });
 
     test('a user that was deleted reads nothing', async () => {

@@ -225,6 +225,13 @@ for (const server of await availableServers()) {
       );
     });
 
+    test('the server says which patterns of SORT it reads', async () => {
+      const sorted = map('concat', ['SORT', '{a}none', 'GET', '{a}*']);
+      if (server.flavour === 'valkey') await all(sorted, []);
+      else await refused(sorted, /failed: ERR GET option of SORT denied in Cluster mode/);
+      await refused(map('concat', ['SORT', '{a}none', 'GET', '*', 'STORE', 'b']), /failed: CROSSSLOT /);
+    });
+
     test('writes, and commands whose keys the server alone finds, go where a client would send them', async () => {
       for (const { client } of clients) {
         await client.ask('DEL', 'w:1', 'w:2', 'w:3');

@@ -173,7 +173,7 @@ for (const server of await availableServers()) {
       const numbers = Array.from({ length: 3000 }, (_, i) => i);
       await same(['RPUSH', 'k', ...numbers]);
       await same(['MSET', ...numbers.flatMap((i) => [`w_${i}`, (i * 7919) % 3001])]);
-      await same(['MSET', ...numbers.flatMap((i) => [`{t}o_${i}`, `value ${i}`])]);
+      await same(['MSET', ...numbers.flatMap((i) => [`{t}o_${i}`, `value ${i}`.padEnd(500)])]);
       await same(['HSET', 'h_1', ...numbers.flatMap((i) => [`f${i}`, i])]);
       await same(words('SORT k BY w_* GET # GET {t}o_*'));
       await same(words('SORT k BY w_* GET {t}o_* STORE d'));
