@@ -2,8 +2,11 @@
 //
 // What is removed must be what was copied, so the source is watched. When somebody has changed it meanwhile, RENAME
 // copies it anew, over the older copy. RENAMENX takes its copy away and begins anew, which it may do only while nobody
-// has touched the copy: so that is watched in the same breath in which it is made. (Dumps would not tell: those of the
-// same value may differ, as their compression is not determined.)
+// has touched the copy: so that is watched in the same breath in which it is made.
+//
+// A list that was touched may be what it was: those who wait in a BLMOVE of ours pop what is there and push it again.
+// Dumps don't tell, since those of the same value may differ: their compression is not determined. So such a list is
+// compared with its copy.
 
 import * as errors from '../resp/errors.ts';
 import { OK, ONE, ZERO } from '../resp/write.ts';
@@ -26,13 +29,9 @@ export function rename(call: Crossing): Promise<Buffer> {
     if (isNx && integerOf(there) === 1) return ZERO;
     mayCopy(bytes, limits.maxBytes);
     return reach.within(bytes, async () => {
-      const reads = [
-        ['DUMP', source.name],
-        ['PEXPIRETIME', source.name],
-      ];
-      await pair.lock({ watched: true, reads }, bytes);
+      await pair.lock({ watched: true, reads: copying(source) }, bytes);
       mayCopy(source.seen[0]!.length, limits.maxBytes);
-      return isNx ? renameNx(pair) : renameOver(reach, pair);
+      return isNx ? renameNx(reach, pair) : renameOver(reach, pair);
     });
   });
 }
@@ -55,12 +54,12 @@ async function renameOver(reach: Reach, { source, destination }: Pair): Promise<
     const [restored] = await destination.change([[...restore, 'REPLACE']]);
     if (restored !== undefined && isError(restored)) return restored;
     step('move: remove');
-    if (await remove(source)) return OK;
+    if (await remove(reach, source, destination)) return OK;
   }
   throw new Lost('the source is changed all the time');
 }
 
-async function renameNx({ source, destination }: Pair): Promise<Buffer> {
+async function renameNx(reach: Reach, { source, destination }: Pair): Promise<Buffer> {
   const restore = restoring(source, destination);
   if (restore === undefined) return errors.noSuchKey();
   destination.keeps = true;
@@ -70,7 +69,7 @@ async function renameNx({ source, destination }: Pair): Promise<Buffer> {
   if (restored !== undefined && isError(restored)) return restored;
   step('move: remove');
   // Where the reply is lost, the key may be somebody else's.
-  if (restored !== undefined && (await remove(source))) return ONE;
+  if (restored !== undefined && (await remove(reach, source, destination))) return ONE;
   step('move: undo');
   if (restored === undefined || !(await destination.takeBack([['UNLINK', destination.name]])))
     throw new Lost('both keys have been changed meanwhile');
@@ -78,16 +77,29 @@ async function renameNx({ source, destination }: Pair): Promise<Buffer> {
   throw new Thwarted();
 }
 
-/** Removes what was looked at; false: it may not be the same any more. */
-async function remove(source: Lock): Promise<boolean> {
-  const before = source.seen;
+/** Removes what was copied; false: it is not the same any more. */
+async function remove(reach: Reach, source: Lock, destination: Lock): Promise<boolean> {
+  const [copied, until] = source.seen;
+  const list = ({ name }: Lock) => ['LRANGE', name, 0, -1];
+  source.sight = { watched: true, reads: [...copying(source), list(source)] };
   for (let tries = 1; tries <= TRIES; tries++) {
     if (await source.attempt([['UNLINK', source.name]])) return true;
-    const now = await source.look();
-    if (!now.every((reply, i) => reply.equals(before[i]!))) return false;
     await pause(tries);
+    const [dump, expires, elements] = await source.look();
+    if (!expires!.equals(until!)) return false;
+    if (dump!.equals(copied!)) continue;
+    const copy = await reach.ask(destination.slot, list(destination), true);
+    if (isError(copy) || !copy.equals(elements!)) return false;
   }
   return false;
+}
+
+/** What is read of a key that is to be copied. */
+function copying({ name }: Lock): Words[] {
+  return [
+    ['DUMP', name],
+    ['PEXPIRETIME', name],
+  ];
 }
 
 /** The command that makes the copy; undefined where there is no source. */

@@ -66,6 +66,21 @@ test('a source that only looks as if it were changed is not copied anew', async 
   assert.equal(on.reach.sent.filter((what) => what.includes('RESTORE b')).length, 1);
 });
 
+test('a list that others have rotated, here and there, is still the same, whatever its dump says', async (t) => {
+  for (const name of ['RENAME', 'RENAMENX']) {
+    const on = await stage(t);
+    await on.rival.call('RPUSH', 'a', '1', '2');
+    const rotate = (key: string) => on.rival.call('LMOVE', key, key, 'LEFT', 'LEFT');
+    cutIn(on.reach, 'UNLINK a', () => Promise.all(['a', 'b'].map(rotate)));
+    let dumps = 0;
+    on.reach.answers = (what) => (what === 'DUMP a' && dumps++ > 0 ? '$5\r\nother' : undefined);
+    assert.equal(await on.run(name, 'a', 'b'), name === 'RENAME' ? OK : ONE);
+    assert.deepEqual(await on.rival.ask('LRANGE', 'b', 0, -1), ['1', '2']);
+    assert.equal(await on.rival.ask('EXISTS', 'a'), 0);
+    assert.ok(await isTidy(on));
+  }
+});
+
 test('a source that is removed in between, or never stands still, is told of', async (t) => {
   const on = await stageWith(t);
   cutIn(on.reach, 'UNLINK a', () => on.rival.call('DEL', 'a'));
