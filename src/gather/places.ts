@@ -28,6 +28,17 @@ end`;
 /** What says that the slot is elsewhere now, or for a while nowhere. */
 const ELSEWHERE = /^-(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN) /;
 
+/** Keys could not be made ours; nothing is done. */
+export class Hindered extends Error {
+  /** The slot is on the move; else others have locked a key. */
+  readonly moving: boolean;
+
+  constructor(moving: boolean) {
+    super(moving ? 'a slot is on the move' : 'others have locked a key');
+    this.moving = moving;
+  }
+}
+
 /** A key of the call. */
 export interface Target extends Source {
   /** It may be changed. */
@@ -66,10 +77,10 @@ export class Place {
   }
 
   /**
-   * Locks, watches and reads the keys. False: others have locked one, or the slot is on the move.
-   * @throws Refusal when there is no such owner, or no link to be had
+   * Locks, watches and reads the keys.
+   * @throws Hindered, or Refusal when there is no such owner, or no link to be had
    */
-  async occupy(): Promise<boolean> {
+  async occupy(): Promise<void> {
     const { reach, slot, targets, token, locks } = this;
     const names = targets.map(({ name }) => name);
     this.held = await reach.hold(slot, ['EXISTS', ...names]);
@@ -82,10 +93,10 @@ export class Place {
     const copies = targets.map((target) => readKey(held, target));
     const replies = await Promise.all(asked);
     const read = await Promise.all(copies);
-    if (replies.some(isElsewhere) || replies.some(isNull) || read.includes(undefined)) return false;
+    if (replies.some(isElsewhere) || read.includes(undefined)) throw new Hindered(true);
+    if (replies.some(isNull)) throw new Hindered(false);
     for (const reply of replies) succeeded(reply);
     this.copies = read as Copy[];
-    return true;
   }
 
   /**
@@ -124,17 +135,13 @@ export class Place {
   }
 }
 
-/** Runs work with a place for each slot. Undefined when others have locked a key, or a slot is on the move. */
-export async function withPlaces<T>(
-  places: readonly Place[],
-  work: () => Promise<T>,
-): Promise<T | undefined> {
+/** Runs work with all keys of the places. @throws as Place.occupy */
+export async function withPlaces<T>(places: readonly Place[], work: () => Promise<T>): Promise<T> {
   step('relaxed: lock');
   try {
     const taken = await Promise.allSettled(places.map((place) => place.occupy()));
     const failed = taken.find((each) => each.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
-    if (taken.some((each) => each.status === 'fulfilled' && !each.value)) return undefined;
     return await work();
   } finally {
     await Promise.all(places.map((place) => place.leave()));

@@ -15,7 +15,7 @@
 import * as errors from '../resp/errors.ts';
 import { type Copy, mayCopy, newId, sizesOf } from './copies.ts';
 import type { Crossing } from './crossing.ts';
-import { Place, type Target, targetsOf, withPlaces } from './places.ts';
+import { Hindered, Place, type Target, targetsOf, withPlaces } from './places.ts';
 import { Refusal } from './reach.ts';
 import { type Native, nativeOf } from './script.ts';
 import { Standins } from './standins.ts';
@@ -26,9 +26,6 @@ import { writeBack } from './write-back.ts';
 const ATTEMPTS = 16;
 /** The longest pause before it is tried again, ms; the first ones are shorter. */
 const PAUSE = 64;
-
-/** Somebody has changed a key meanwhile; nothing is done. */
-const CHANGED = Symbol();
 
 export async function runRelaxed(call: Crossing): Promise<Buffer> {
   const { reach, limits } = call;
@@ -54,23 +51,32 @@ async function untilDone(
     const places = [...Map.groupBy(targets, (target) => target.slot)].map(
       ([slot, own]) => new Place(reach, slot, own, token),
     );
-    const reply = await withPlaces(places, () => runOnce(call, places, slot, native));
-    if (Buffer.isBuffer(reply)) return reply;
-    if (reply === CHANGED && ++changed === ATTEMPTS)
-      throw new Refusal(errors.keysChanged(command.name, ATTEMPTS));
-    if (reply === undefined && performance.now() > deadline)
-      throw new Refusal(errors.keysLocked(command.name, limits.waitFor));
+    try {
+      const reply = await withPlaces(places, () => runOnce(call, places, slot, native));
+      if (reply !== undefined) return reply;
+      if (++changed === ATTEMPTS) throw new Refusal(errors.keysChanged(command.name, ATTEMPTS));
+    } catch (error) {
+      if (!(error instanceof Hindered)) throw error;
+      if (performance.now() > deadline) throw hindrance(call, error);
+    }
     await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(PAUSE, 2 ** tries)));
   }
 }
 
-/** Runs it on copies of what the places have, and writes back what it has changed. */
+function hindrance({ command, limits }: Crossing, { moving, message }: Hindered): Refusal {
+  return new Refusal(moving ? errors.notServed(message) : errors.keysLocked(command.name, limits.waitFor));
+}
+
+/**
+ * Runs it on copies of what the places have, and writes back what it has changed. Undefined when somebody has
+ * changed a key meanwhile, and nothing is done.
+ */
 async function runOnce(
   call: Crossing,
   places: readonly Place[],
   slot: number,
   native: Native,
-): Promise<Buffer | typeof CHANGED> {
+): Promise<Buffer | undefined> {
   const { reach, limits } = call;
   const targets = places.flatMap((place) => place.targets);
   const copies = places.flatMap((place) => place.copies);
@@ -82,7 +88,7 @@ async function runOnce(
     native.words((key) => standins.nameOf(key)),
   );
   mayCopy(lengthOf(changes.map(({ after }) => after)), limits.maxBytes);
-  if (!(await writeBack(call, places, changes, slot))) return CHANGED;
+  if (!(await writeBack(call, places, changes, slot))) return undefined;
   return native.restore(standins.rename(reply));
 }
 

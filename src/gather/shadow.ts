@@ -6,7 +6,8 @@
 //     redis.call('LPUSH', 'a{1}', 'b{2}')   ->   LPUSH tmp:0 b{2}
 //
 // Which arguments are keys the server says itself, by COMMAND GETKEYS. A key that was not declared is refused with
-// the error that a node has for keys of others: here it would be looked for in the wrong place.
+// the error that a node has for keys of others: here it would be looked for in the wrong place. So is every call when
+// the server does not say which its keys are, unless it says that there are none, or that the call makes no sense.
 //
 // The prelude is one line and stands before the script's first, so lines in errors stay what they are. Only the line
 // of a call in tail position (`return redis.call(...)`) is not to be found in Lua 5.1; it is told as the first.
@@ -24,6 +25,7 @@ local redis,server=(function(R,K,A)
     local name,as=A[first+i],K[i]
     stands[name]=as names[as]=name K[i]=name A[first+i]=nil
   end
+  local sound={'has no key arguments','ERR Invalid ','Wrong number of args','arguments must be strings or integers','Please specify at least one argument'}
   local function keysOf(args,n) return R.pcall('COMMAND','GETKEYS',unpack(args,1,n)) end
   local function isKey(args,n,i)
     local word=args[i]
@@ -38,8 +40,10 @@ local redis,server=(function(R,K,A)
   local function translated(args,n)
     local keys=keysOf(args,n)
     if keys.err then
-      if string.find(keys.err,'^NOPERM') then return nil,keys end
-      return args
+      for _,why in ipairs(sound) do
+        if string.find(keys.err,why,1,true) then return args end
+      end
+      return nil,keys
     end
     local times,out={},{}
     for _,key in ipairs(keys) do

@@ -10,7 +10,7 @@ import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { availableServers } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
 
-const CROSS_SLOT = /^-CROSSSLOT .*'transactions: per-slot'/;
+const CROSS_SLOT = /^-CROSSSLOT .*'transactions: per-slot', or 'crossSlot: all'/;
 const CROSS_WATCH = /^-CROSSSLOT .*all that is watched must lie in one slot/;
 
 /** The replies as text, CRLF as `|`. */
