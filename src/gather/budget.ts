@@ -1,4 +1,4 @@
-// How many bytes are copied from slot to slot at once, by all clients of a worker. First come, first served: a large
+// How many bytes are copied from slot to slot at once, by all clients of a worker; or how many links they have for it. First come, first served: a large
 // copy is not overtaken for ever by small ones. One that is larger than the whole is done alone.
 
 export class Budget {

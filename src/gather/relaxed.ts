@@ -13,6 +13,7 @@
 // It runs where most keys lie. A command that fails midway has changed what it has changed, as on one server.
 
 import * as errors from '../resp/errors.ts';
+import { Budget } from './budget.ts';
 import { type Copy, mayCopy, newId, sizesOf } from './copies.ts';
 import type { Crossing } from './crossing.ts';
 import { Hindered, Place, type Target, targetsOf, withPlaces } from './places.ts';
@@ -22,10 +23,14 @@ import { Standins } from './standins.ts';
 import { step } from './steps.ts';
 import { writeBack } from './write-back.ts';
 
+/** Links to nodes that such commands of a worker have at once, beside those of one that needs more. */
+const LINKS = 64;
 /** How often it is done over again since others change the keys, at most. */
 const ATTEMPTS = 16;
 /** The longest pause before it is tried again, ms; the first ones are shorter. */
 const PAUSE = 64;
+
+const links = new Budget(LINKS);
 
 export async function runRelaxed(call: Crossing): Promise<Buffer> {
   const { reach, limits } = call;
@@ -52,7 +57,9 @@ async function untilDone(
       ([slot, own]) => new Place(reach, slot, own, token),
     );
     try {
-      const reply = await withPlaces(places, () => runOnce(call, places, slot, native));
+      const reply = await links.within(places.length, () =>
+        withPlaces(places, () => runOnce(call, places, slot, native)),
+      );
       if (reply !== undefined) return reply;
       if (++changed === ATTEMPTS) throw new Refusal(errors.keysChanged(command.name, ATTEMPTS));
     } catch (error) {

@@ -79,12 +79,12 @@ async function writeParts(call: Crossing, parts: readonly Part[]): Promise<boole
       continue;
     }
     if (dumps !== undefined && !(dumps instanceof Refusal)) throw dumps;
-    const known = dumps === undefined || !dumps.unknown;
-    if (known && (await undo(done))) {
+    const unknown = dumps?.unknown === true ? [part] : [];
+    if (unknown.length === 0 && (await undo(done, unknown))) {
       if (dumps === undefined) return false;
       throw dumps;
     }
-    throw done.length === 0 ? dumps : inPart(call, parts, done, known ? undefined : part, dumps);
+    throw i === 0 ? dumps : inPart(call, parts, done, unknown, dumps);
   }
   step('relaxed: done');
   return true;
@@ -109,12 +109,16 @@ function writing({ name, payload, expires }: Copy, now: Copy, value: boolean): W
   return expires < 0 ? ['PERSIST', name] : ['PEXPIREAT', name, expires];
 }
 
-/** Puts back what was written, the last first. Whether all of it could be. */
-async function undo(done: Done[]): Promise<boolean> {
+/** Puts back what was written, the last first. Whether all of it was; `unknown` gets a part that may have been. */
+async function undo(done: Done[], unknown: Part[]): Promise<boolean> {
   while (done.length > 0) {
     step('relaxed: undo');
     const part = done.at(-1)!;
-    if (!(await undoPart(part).catch(() => false))) return false;
+    const undone = await undoPart(part).catch((error: unknown) => error);
+    if (undone !== true) {
+      if (undone instanceof Refusal && undone.unknown) unknown.push(done.pop()!);
+      return false;
+    }
     done.pop();
   }
   return true;
@@ -132,22 +136,23 @@ async function undoPart({ place, changes, dumps }: Done): Promise<boolean> {
   return replies !== undefined;
 }
 
-/** `unknown`: the part of which nobody knows whether it was written. */
+/** `unknown`: parts of which nobody knows whether they are written. */
 function inPart(
   call: Crossing,
   parts: readonly Part[],
   done: readonly Part[],
-  unknown: Part | undefined,
+  unknown: readonly Part[],
   refusal: Refusal | undefined,
 ): Refusal {
   const written = new Set(done.map(({ place }) => place));
+  const doubtful = new Set(unknown.map(({ place }) => place));
   const names = (of: (part: Part) => boolean) =>
     parts.filter(of).flatMap(({ changes }) => changes.map(({ after }) => after.name.toString('latin1')));
   const keys = {
     written: names(({ place }) => written.has(place)),
-    unwritten: names((part) => !written.has(part.place) && part !== unknown),
-    unknown: names((part) => part === unknown),
+    unwritten: names(({ place }) => !written.has(place) && !doubtful.has(place)),
+    unknown: names(({ place }) => doubtful.has(place)),
   };
   const why = refusal === undefined ? 'the keys were changed by others' : refusal.message;
-  return new Refusal(errors.writtenInPart(call.command.name, keys, why), unknown !== undefined);
+  return new Refusal(errors.writtenInPart(call.command.name, keys, why), unknown.length > 0);
 }
