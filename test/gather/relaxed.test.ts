@@ -325,6 +325,29 @@ for (const server of await availableServers()) {
       );
     });
 
+    test('slots that move from node to node meanwhile cost no update, and no error', async (t) => {
+      const clients = await Promise.all([open(t), open(t)]);
+      await clients[0]!.call('DEL', ...KEYS);
+      const slots = ['a', 'b'].map((key) => slotOf(Buffer.from(key), 0, 1));
+      let moving = true;
+      const script = `redis.call('INCR', KEYS[1]) return redis.call('INCR', KEYS[2])`;
+      const counting = clients.map(async (client) => {
+        let done = 0;
+        for (; moving || done < 10; done++) {
+          const reply = await client.ask('EVAL', script, 2, 'a', 'b');
+          assert.equal(typeof reply, 'number', String(reply));
+        }
+        return done;
+      });
+      const homes = await Promise.all(slots.map((slot) => cluster.ownerOf(slot)));
+      for (const { port } of [homes[1]!, cluster.primaries[1]!, homes[0]!])
+        for (const slot of slots) await cluster.moveSlot(slot, port);
+      await cluster.moveSlot(slots[1]!, homes[1]!.port);
+      moving = false;
+      const total = (await Promise.all(counting)).reduce((sum, each) => sum + each, 0);
+      assert.deepEqual(await clients[0]!.ask('MGET', 'a', 'b'), [`${total}`, `${total}`]);
+    });
+
     test('is done over again a bounded number of times', async (t) => {
       const client = await open(t);
       await client.call('MSET', 'a', 1, 'b', 1);
