@@ -120,7 +120,8 @@ export class Copies {
 
   restore(as: Buffer, { name, slot, payload, expires }: Copy): Queued {
     const { expiring, most } = this.options;
-    if (payload === undefined) return { name, slot, as, lifetime: expiring ? undefined : LIFETIME, most };
+    if (payload === undefined)
+      return { name, slot, as, replace: true, lifetime: expiring ? undefined : LIFETIME, most };
     if (!expiring) return ['RESTORE', as, LIFETIME, payload, 'REPLACE'];
     return expires < 0
       ? ['RESTORE', as, 0, payload, 'REPLACE']

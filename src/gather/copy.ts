@@ -141,7 +141,7 @@ async function pourResult(
     step('copy: store');
     await reach.within(size, async () => {
       const { name } = written;
-      const pouring = { name: as, slot, as: name, lifetime: 0, most: limits.maxBytes };
+      const pouring = { name: as, slot, as: name, replace: true, lifetime: 0, most: limits.maxBytes };
       const [stored] = await reach.atomically(written.slot, [size === 0 ? ['DEL', name] : pouring], false);
       succeeded(stored);
       if (stored === GONE) throw new Refusal(errors.notServed('its result was gone before it was stored'));

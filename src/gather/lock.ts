@@ -16,7 +16,7 @@ import { lockKey } from '../command/reserved.ts';
 import * as errors from '../resp/errors.ts';
 import { ZERO } from '../resp/write.ts';
 import { newId } from './copies.ts';
-import { type Held, type Reach, Refusal, type Words } from './reach.ts';
+import { type Held, type Queued, type Reach, Refusal, type Words } from './reach.ts';
 import { bulkOf, isError, succeeded } from './replies.ts';
 
 /** After which a lock is gone whose owner has died, ms. */
@@ -106,7 +106,7 @@ export class Lock {
    * @returns the raw replies; none when they were lost, but it was executed; undefined when it was not
    * @throws Lost, or Refusal with the error of a command that was not even queued
    */
-  async attempt(commands: readonly Words[]): Promise<readonly Buffer[] | undefined> {
+  async attempt(commands: readonly Queued[]): Promise<readonly Buffer[] | undefined> {
     const { held, armed, changed } = this;
     this.armed = false;
     if (held === undefined || !armed) return undefined;
@@ -146,7 +146,7 @@ export class Lock {
   }
 
   /** Changes the key, whoever has touched it. Replies as above. */
-  async change(commands: readonly Words[]): Promise<readonly Buffer[]> {
+  async change(commands: readonly Queued[]): Promise<readonly Buffer[]> {
     for (let tries = 0; tries < TRIES; tries++) {
       if (tries > 0) await pause(tries);
       if (!this.armed) await this.look();

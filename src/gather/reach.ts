@@ -22,8 +22,10 @@ export interface Pouring {
   /** The key and its slot. */
   readonly name: Buffer;
   readonly slot: number;
-  /** What it is called where it goes; what is there is replaced. */
+  /** What it is called where it goes. */
   readonly as: Buffer;
+  /** What is there is replaced; else that is an error. */
+  readonly replace: boolean;
   /** How long it is to live there, ms; undefined: as long as where it comes from. */
   readonly lifetime: number | undefined;
   /** Bytes that it may have: beyond them nothing is executed. */

@@ -96,6 +96,38 @@ test('a large key of each type is copied as it is, and lives as long', async () 
   }
 });
 
+test('a large key is renamed as it is, and lives as long', async () => {
+  const [from, to] = await pair();
+  const value = randomBytes(2_000_000).toString('latin1');
+  await client.ask('SET', from, value, 'PXAT', SOON);
+  await client.ask('SET', to, 'before');
+  assert.equal(await client.ask('RENAMENX', from, to), 0);
+  assert.equal(await client.ask('RENAME', from, to), 'OK');
+  assert.equal(await client.ask('GET', to), value);
+  assert.equal(await client.ask('PEXPIRETIME', to), SOON);
+  assert.equal(await client.ask('RENAMENX', to, from), 1);
+  assert.equal(await client.ask('PEXPIRETIME', from), SOON);
+  assert.deepEqual(await client.ask('KEYS', '*'), [from]);
+  assert.equal(await client.ask('DBSIZE'), 1);
+});
+
+test('a large key that is written to while it is renamed goes as it is then', async () => {
+  const [from, to] = await pair();
+  await client.ask('SETRANGE', from, LARGE, 'x');
+  const renamed = client.ask('RENAME', from, to);
+  const node = await connect((await ownerOf(from)).port);
+  await until('it to be on its way', async () =>
+    String(await node.ask('CLIENT', 'LIST'))
+      .split('\n')
+      .some(over('omem', 1_000_000)),
+  );
+  assert.equal(await node.ask('APPEND', from, 'y'), LARGE + 2);
+  node.destroy();
+  assert.equal(await renamed, 'OK');
+  assert.equal(await client.ask('STRLEN', to), LARGE + 2);
+  assert.equal(await client.ask('EXISTS', from), 0);
+});
+
 test('a result that is large is poured to its destination, and nothing of it stays behind', async () => {
   const [from, to] = await pair();
   await client.ask('SET', from, randomBytes(1_000_000));
