@@ -113,7 +113,8 @@ test('a large key is renamed as it is, and lives as long', async () => {
 
 test('a large key that is written to while it is renamed goes as it is then', async () => {
   const [from, to] = await pair();
-  await client.ask('SETRANGE', from, LARGE, 'x');
+  // Dumps are compressed where they can be.
+  await client.ask('SET', from, randomBytes(LARGE));
   const renamed = client.ask('RENAME', from, to);
   const node = await connect((await ownerOf(from)).port);
   await until('it to be on its way', async () =>
@@ -121,10 +122,10 @@ test('a large key that is written to while it is renamed goes as it is then', as
       .split('\n')
       .some(over('omem', 1_000_000)),
   );
-  assert.equal(await node.ask('APPEND', from, 'y'), LARGE + 2);
+  assert.equal(await node.ask('APPEND', from, 'y'), LARGE + 1);
   node.destroy();
   assert.equal(await renamed, 'OK');
-  assert.equal(await client.ask('STRLEN', to), LARGE + 2);
+  assert.equal(await client.ask('STRLEN', to), LARGE + 1);
   assert.equal(await client.ask('EXISTS', from), 0);
 });
 
