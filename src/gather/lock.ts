@@ -176,6 +176,7 @@ export class Lock {
 
   private async unlock(): Promise<void> {
     const { lock, slot, mark } = this;
+    this.keeps = false;
     let value = this.armed ? this.mark : await this.arming;
     for (let tries = 0; tries < UNLOCKS; tries++) {
       if (value === mark) {

@@ -52,7 +52,7 @@ export class Pair {
   /** The raw replies to a question about each key, before anything is locked. */
   ask(ofSource: Words, ofDestination: Words): Promise<[Buffer, Buffer]> {
     step('move: ask');
-    return Promise.all([this.source.ask(ofSource), this.destination.ask(ofDestination)]);
+    return both(this.source.ask(ofSource), this.destination.ask(ofDestination));
   }
 
   /** Locks both; the source is looked at. `bytes`: of what is to be copied. @throws Refusal when others don't let go */
@@ -63,7 +63,7 @@ export class Pair {
     source.lease = destination.lease = LEASE + Math.ceil((bytes / PACE) * 1000);
     const inOrder = [source, destination].sort((one, other) => one.name.compare(other.name));
     const [first, second] = inOrder as [Lock, Lock];
-    const [hasFirst, hasSecond] = await Promise.all([first.take(), second.take()]);
+    const [hasFirst, hasSecond] = await both(first.take(), second.take());
     if (hasFirst && hasSecond) return;
     if (hasSecond) await second.release();
     if (!hasFirst) await this.wait(first);
@@ -136,6 +136,12 @@ export async function objectionOf({ words, keys, reach }: Crossing): Promise<Buf
   // In a transaction, what would block does not.
   const [reply] = await reach.atomically(slot, [native], true);
   return isError(reply!) ? reply : undefined;
+}
+
+/** Both have ended before the failure of one is told: what went on behind it, nobody would release. */
+async function both<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([one, other]);
+  return Promise.all([one, other]);
 }
 
 function keysOf({ keys }: Crossing): [Key, Key] {

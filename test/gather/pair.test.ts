@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { Refusal } from '../../src/gather/reach.ts';
 import { until } from '../support/wait.ts';
-import { endStage, isTidy, lockOf, stage } from './stage.ts';
+import { endStage, isTidy, lockOf, place, stage } from './stage.ts';
 
 after(endStage);
 
@@ -43,6 +44,22 @@ test('a move goes on as soon as the other proxy has done, with what is there the
     assert.deepEqual(await on.rival.ask('LRANGE', 'b', 0, -1), ['2']);
     assert.ok(await isTidy(on));
   }
+});
+
+test('where one key can not be reached, nothing is held of the other', async (t) => {
+  const on = await stage(t);
+  await on.rival.call('SADD', 'a', 'm');
+  const hold = on.reach.hold.bind(on.reach);
+  on.reach.hold = async (slot, question) => {
+    if (slot === place('b').slot) throw new Refusal(Buffer.from('-CLUSTERDOWN not now\r\n'));
+    return hold(slot, question);
+  };
+  assert.equal(await on.run('SMOVE', 'a', 'b', 'm'), '-CLUSTERDOWN not now\r\n');
+  assert.ok(await isTidy(on));
+  on.reach.hold = hold;
+  on.reach.answers = (what) => (what.startsWith(`SET ${lockOf('b')}`) ? '-OOM no' : undefined);
+  assert.equal(await on.run('SMOVE', 'a', 'b', 'm'), '-OOM no\r\n');
+  assert.ok(await isTidy(on));
 });
 
 test('a lock whose owner has died is nobody\u2019s when its lease is over', async (t) => {
