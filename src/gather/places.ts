@@ -135,11 +135,21 @@ export class Place {
   }
 }
 
-/** Runs work with all keys of the places. @throws as Place.occupy */
-export async function withPlaces<T>(places: readonly Place[], work: () => Promise<T>): Promise<T> {
+/**
+ * Runs work with all keys of the places. `contended`: others want them as well; so they all try for the first one
+ * first, and not each for a part of what the others have.
+ * @throws as Place.occupy
+ */
+export async function withPlaces<T>(
+  places: readonly Place[],
+  contended: boolean,
+  work: () => Promise<T>,
+): Promise<T> {
   step('relaxed: lock');
+  const [first, ...others] = places;
   try {
-    const taken = await Promise.allSettled(places.map((place) => place.occupy()));
+    if (contended) await first!.occupy();
+    const taken = await Promise.allSettled((contended ? others : places).map((place) => place.occupy()));
     const failed = taken.find((each) => each.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
     return await work();

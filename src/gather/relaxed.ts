@@ -28,7 +28,7 @@ const LINKS = 64;
 /** How often it is done over again since others change the keys, at most. */
 const ATTEMPTS = 16;
 /** The longest pause before it is tried again, ms; the first ones are shorter. */
-const PAUSE = 64;
+const PAUSE = 16;
 
 const links = new Budget(LINKS);
 
@@ -53,12 +53,12 @@ async function untilDone(
   const deadline = performance.now() + limits.waitFor;
   for (let tries = 1, changed = 0; ; tries++) {
     const token = newId();
-    const places = [...Map.groupBy(targets, (target) => target.slot)].map(
-      ([slot, own]) => new Place(reach, slot, own, token),
-    );
+    const places = [...Map.groupBy(targets, (target) => target.slot)]
+      .sort(([a], [b]) => a - b)
+      .map(([slot, own]) => new Place(reach, slot, own, token));
     try {
       const reply = await links.within(places.length, () =>
-        withPlaces(places, () => runOnce(call, places, slot, native)),
+        withPlaces(places, tries > 1, () => runOnce(call, places, slot, native)),
       );
       if (reply !== undefined) return reply;
       if (++changed === ATTEMPTS) throw new Refusal(errors.keysChanged(command.name, ATTEMPTS));
