@@ -17,7 +17,7 @@ import { bulkOf, integerOf, isError, isNull, succeeded } from './replies.ts';
 import { step } from './steps.ts';
 
 /** After which a lock is gone whose owner has died, ms. */
-const LEASE = 10_000;
+const LEASE = 5000;
 
 /** Removes locks that are still ours. */
 const UNLOCK = `

@@ -5,7 +5,8 @@
 //                                                                    '- where it runs -'             '- as it is told -'
 //     redis.call('LPUSH', 'a{1}', 'b{2}')   ->   LPUSH tmp:0 b{2}
 //
-// Which arguments are keys the server says itself, by COMMAND GETKEYS. A key that was not declared is refused with
+// Which arguments are keys the server says itself, by COMMAND GETKEYS; where a name stands for other things as well, it
+// is asked again with marks in their places. A key that was not declared is refused with
 // the error that a node has for keys of others: here it would be looked for in the wrong place. So is every call when
 // the server does not say which its keys are, unless it says that there are none, or that the call makes no sense.
 //
@@ -27,14 +28,25 @@ local redis,server=(function(R,K,A)
   end
   local sound={'has no key arguments','ERR Invalid ','Wrong number of args','arguments must be strings or integers','Please specify at least one argument'}
   local function keysOf(args,n) return R.pcall('COMMAND','GETKEYS',unpack(args,1,n)) end
-  local function isKey(args,n,i)
-    local word=args[i]
-    args[i]='\\0'
+  local function marked(args,n,places)
+    local words,found={},{}
+    for _,i in ipairs(places) do words[i]=args[i] args[i]='\\0'..i end
     local keys=keysOf(args,n)
-    args[i]=word
-    if keys.err then return false end
-    for _,key in ipairs(keys) do if key=='\\0' then return true end end
-    return false
+    for i,word in pairs(words) do args[i]=word end
+    if keys.err then return found end
+    for _,key in ipairs(keys) do
+      local i=tonumber(string.match(key,'^%z(%d+)$'))
+      if i then found[#found+1]=i end
+    end
+    return found
+  end
+  local function keyPlaces(args,n,places,count)
+    if #places==count then return places end
+    local found=marked(args,n,places)
+    if #found==count then return found end
+    found={}
+    for _,i in ipairs(places) do if #marked(args,n,{i})==1 then found[#found+1]=i end end
+    return found
   end
   local function textOf(word) return type(word)=='number' and string.format('%.17g',word) or word end
   local function translated(args,n)
@@ -45,19 +57,20 @@ local redis,server=(function(R,K,A)
       end
       return nil,keys
     end
-    local times,out={},{}
+    local counts,places,out={},{},{}
     for _,key in ipairs(keys) do
       if not stands[key] then return nil,{err='${REFUSED}'} end
-      times[key]=0
+      counts[key]=(counts[key] or 0)+1
+      places[key]={}
     end
     for i=1,n do
       local word=textOf(args[i])
-      if word~=nil and times[word] then times[word]=times[word]+1 end
+      local own=word~=nil and places[word]
+      if own then own[#own+1]=i end
+      out[i]=args[i]
     end
-    for i=1,n do
-      local word=textOf(args[i])
-      local named=word~=nil and times[word]
-      out[i]=named and (named==1 or isKey(args,n,i)) and stands[word] or args[i]
+    for key,count in pairs(counts) do
+      for _,i in ipairs(keyPlaces(args,n,places[key],count)) do out[i]=stands[key] end
     end
     return out
   end

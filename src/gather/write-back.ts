@@ -1,7 +1,7 @@
 // Writes back what a run on copies has changed, slot by slot, under the WATCH that was there before it began.
 //
 //     slots of which nothing changed      EXEC of their WATCH: what was read there still holds
-//     the others, the run's own last      RESTORE, DEL or PEXPIREAT under theirs
+//     the others, the run's own last      RESTORE, DEL or PEXPIREAT under theirs; a key that expires comes first
 //
 // Up to the first write nothing has happened, and a key that somebody has changed means: all over again. Where a
 // later slot is the one that refuses, those already written are put back as they were, unless somebody has changed
@@ -46,7 +46,7 @@ export async function writeBack(
     const own = bySlot.get(place.slot);
     return own === undefined ? [] : [{ place, changes: own }];
   });
-  parts.sort((a, b) => Number(a.place.slot === last) - Number(b.place.slot === last));
+  parts.sort((a, b) => endOf(a) - endOf(b) || Number(a.place.slot === last) - Number(b.place.slot === last));
   for (const { place, changes } of parts) {
     const options = { slot: place.slot, id: newId(), expiring: false, most: call.limits.maxBytes };
     const copies = changes.map(({ after }) => after);
@@ -57,6 +57,13 @@ export async function writeBack(
   const valid = await Promise.all(untouched.map(isUntouched));
   if (valid.includes(false)) return false;
   return writeParts(call, parts);
+}
+
+/** When the first key of a slot expires, which ends its WATCH as any change does: so it is written before others. */
+function endOf({ changes }: Part): number {
+  return Math.min(
+    ...changes.map(({ before: { expires } }) => (expires < 0 ? Number.MAX_SAFE_INTEGER : expires)),
+  );
 }
 
 /** Whether nobody has changed the keys of a slot. */
@@ -126,14 +133,17 @@ async function undo(done: Done[], unknown: Part[]): Promise<boolean> {
 
 async function undoPart({ place, changes, dumps }: Done): Promise<boolean> {
   const now = await place.again(changes.map(({ after }) => after));
-  const untouched = now?.every(
-    (key, i) => isSame(key.payload, dumps[i]) && key.expires === changes[i]!.after.expires,
-  );
-  if (untouched !== true) return false;
+  if (now === undefined || !now.every((key, i) => isOurs(key, changes[i]!.after, dumps[i]))) return false;
   const undos = changes.map(({ before, after, value }) => writing(before, after, value));
   const replies = await place.exec(undos, false);
   for (const reply of replies ?? []) succeeded(reply);
   return replies !== undefined;
+}
+
+/** Whether a key is what was written, or has expired since. */
+function isOurs(now: Copy, { expires }: Copy, dump: Buffer | undefined): boolean {
+  if (now.payload === undefined && expires >= 0 && expires <= Date.now()) return true;
+  return isSame(now.payload, dump) && now.expires === expires;
 }
 
 /** `unknown`: parts of which nobody knows whether they are written. */

@@ -62,6 +62,22 @@ for (const server of await availableServers()) {
       assert.equal(String(twice), ':3\r\n');
     });
 
+    test('a name among thousands of values costs no more than another', async () => {
+      await client.call('FLUSHALL');
+      const values = Array.from({ length: 7000 }, () => 'a');
+      assert.equal(
+        String(await run(`return redis.call('RPUSH', KEYS[1], unpack(ARGV))`, ['a', 'b'], ...values)),
+        ':7000\r\n',
+      );
+      assert.deepEqual(await client.ask('LRANGE', 'tmp:0', -2, -1), ['a', 'a']);
+      // An option and a key of one name: marks in both places hide the key.
+      await client.call('DEL', 'tmp:0');
+      await run(`redis.call('GEOADD', KEYS[1], 1, 1, 'm')`, ['geo', 'STORE']);
+      const store = `return redis.call('GEORADIUS', KEYS[1], 1, 1, 1, 'km', KEYS[2], KEYS[2])`;
+      assert.equal(String(await run(store, ['geo', 'STORE'])), ':1\r\n');
+      assert.deepEqual(await client.ask('ZRANGE', 'tmp:1', 0, -1), ['m']);
+    });
+
     test('names in replies are those of the caller, in RESP3 as well', async () => {
       await client.call('FLUSHALL');
       await run(`redis.call('RPUSH', KEYS[1], 1, 2) redis.call('XADD', KEYS[2], '1-1', 'f', 'v')`, [

@@ -26,7 +26,11 @@ function copyOf(name: string, slot: number, text: string): Copy {
 }
 
 /** Places 1, 2 ... with a key each, which is changed where there is an outcome for a write. */
-function stand(outcomes: readonly (readonly Outcome[])[], others: readonly number[] = []) {
+function stand(
+  outcomes: readonly (readonly Outcome[])[],
+  others: readonly number[] = [],
+  expired: readonly number[] = [],
+) {
   const calls: string[] = [];
   const places = outcomes.map((some, i) => {
     const left = [...some];
@@ -41,7 +45,10 @@ function stand(outcomes: readonly (readonly Outcome[])[], others: readonly numbe
         if (outcome !== 'done') return undefined;
         return commands.map(([name]) => (name === 'DUMP' ? bulk(dumpOf('new')) : OK));
       },
-      again: async () => [copyOf(`k${i + 1}`, i + 1, others.includes(i + 1) ? 'other' : 'new')],
+      again: async () => {
+        const now = copyOf(`k${i + 1}`, i + 1, others.includes(i + 1) ? 'other' : 'new');
+        return [expired.includes(i + 1) ? { ...now, payload: undefined } : now];
+      },
     } as unknown as Place;
   });
   const reach = { ownerOf: () => 'a:1', atomically: async (_: number, all: Words[]) => all.map(() => OK) };
@@ -79,6 +86,23 @@ test('a slot of which nothing changed is looked at before anything is written', 
   const { call, places, calls } = stand([['done'], ['changed']]);
   assert.equal(await writeBack(call, places, changesOf(places).slice(0, 1), 1), false);
   assert.deepEqual(calls, []);
+});
+
+test('a slot with a key that expires comes before others', async () => {
+  const { call, places, calls } = stand([['done'], ['done'], ['done']]);
+  const changes = changesOf(places).map((change) => {
+    const { before } = change;
+    return before.slot === 3 ? { ...change, before: { ...before, expires: 1 } } : change;
+  });
+  assert.equal(await writeBack(call, places, changes, 3), true);
+  assert.deepEqual(calls, ['3 RESTORE DUMP', '1 RESTORE DUMP', '2 RESTORE']);
+});
+
+test('what has expired since it was written is put back as if nobody had touched it', async () => {
+  const { call, places, calls } = stand([['done', 'done'], ['changed']], [], [1]);
+  const changes = changesOf(places).map((change) => ({ ...change, after: { ...change.after, expires: 1 } }));
+  assert.equal(await writeBack(call, places, changes, 2), false);
+  assert.deepEqual(calls, ['1 RESTORE DUMP', '2 RESTORE', '1 RESTORE']);
 });
 
 test('a link that is lost over the only write leaves it unknown', async () => {
