@@ -1,7 +1,9 @@
 // SMOVE from slot to slot: the member is added there, and then removed here.
 //
 // Somebody else may remove it here in between. Then he was first, so it is taken away there again, if it was not
-// there before. The set as a whole is never read, and need not be watched: a member is there or it is not.
+// there before. The set as a whole is never read, and need not be watched: a member is there or it is not. (A third,
+// who adds the same member there in just that instant and is told that it is there already, loses it so. To leave it
+// there would bring back what was removed, and needs one less to meet.)
 
 import { ONE, ZERO } from '../resp/write.ts';
 import type { Crossing } from './crossing.ts';

@@ -8,7 +8,8 @@ import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 import { availableServers, findServer } from '../support/servers.ts';
 import { until } from '../support/wait.ts';
-import { lay, locks, play, values } from './movers.ts';
+import { lay, locks, move, newTally, play, values } from './movers.ts';
+import { COUNTED, stepsIn } from './steps.ts';
 
 /** Keys of three shards. */
 const [A, B, C] = ['a', 'b', 'foo'];
@@ -200,6 +201,19 @@ describe('a crowd at two proxies', () => {
       assert.deepEqual(await values(client), before);
       return true;
     });
+  });
+
+  test('a proxy that is asked to end has done its moves before', async () => {
+    const proxy = await startProxy({ cluster, nodeFlags: COUNTED });
+    const crowd = await Promise.all(Array.from({ length: 8 }, () => proxy.connect()));
+    await lay(client);
+    const before = await values(client);
+    const done = Promise.all(crowd.map((mover) => move(mover, newTally(), () => true).catch(() => {})));
+    await until('moves', () => (stepsIn(proxy.log)['move: done'] ?? 0) > 0);
+    await proxy.stop();
+    await done;
+    assert.deepEqual(await locks(cluster), []);
+    assert.deepEqual(await values(client), before);
   });
 
   test('a pause holds them like any write', async () => {

@@ -133,7 +133,8 @@ async function disturb(
   let count = 0;
   while (wanted() && (slots || failovers || kills)) {
     if (slots) await cluster.moveSlot(pick(keys), pick(cluster.primaries).port);
-    if (failovers && count % 20 === 0) await cluster.failover(pick(cluster.primaries).port);
+    // The nodes themselves may give one up, when they are too busy to get in step in time.
+    if (failovers && count % 20 === 0) await cluster.failover(pick(cluster.primaries).port).catch(() => {});
     if (kills) await kill(cluster, pick(cluster.primaries));
     count++;
     await delay(50);
