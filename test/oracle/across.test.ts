@@ -8,9 +8,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { encode, type RawClient } from '../support/client.ts';
+import type { RawClient } from '../support/client.ts';
 import { availableServers } from '../support/servers.ts';
-import { callOf, holdingsOf, READY, TRAVELS } from './across.ts';
+import { callOf, holdingsOf, READY, sent, TRAVELS } from './across.ts';
 import { nodeOf } from './alike.ts';
 import { comparedOf } from './exceptions.ts';
 import { type Both, closeStand, connectBoth, openStand, type Stand, show } from './stand.ts';
@@ -71,8 +71,7 @@ for (const server of await availableServers()) {
 }
 
 function answers(client: RawClient, calls: readonly (readonly string[])[]): Promise<Buffer[]> {
-  const bytes = calls.map((words) => encode(words.map((word) => Buffer.from(word, 'latin1'))));
   const replies = client.read(calls.length);
-  void client.send(Buffer.concat(bytes));
+  void client.send(Buffer.concat(calls.map(sent)));
   return replies;
 }

@@ -6,7 +6,7 @@
  */
 
 import fc from 'fast-check';
-import type { Argument, RawClient } from '../support/client.ts';
+import { type Argument, encode, type RawClient } from '../support/client.ts';
 import { nodeOf } from './alike.ts';
 import { readCall, sections } from './tables.ts';
 
@@ -21,18 +21,21 @@ const WILD = ['w1', '{q}w'];
 const KINDS = ['s', 'l', 't', 'z', 'h', 'x', 'p', 'g'];
 const own = (kind: string) => [`${kind}1`, `${kind}2`, `{q}${kind}1`, `{q}${kind}2`];
 
+const LEXICAL = ['y1', 'y2', '{q}y'];
+
 /** Every key there may be. */
-export const KEYS: readonly string[] = [...KINDS.flatMap(own), ...WILD];
+export const KEYS: readonly string[] = [...KINDS.flatMap(own), ...WILD, ...LEXICAL];
 
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   // Twice their own: most calls find the type they want.
   ...Object.fromEntries(KINDS.map((kind) => [kind, [...own(kind), ...own(kind), ...WILD]])),
-  k: KEYS,
+  k: [...KINDS.flatMap(own), ...WILD],
+  y: LEXICAL,
   m: ['a', 'b', 'c', '1', '2', '3', '-7', 'two words', 'x'.repeat(70)],
   v: ['', 'a', '7', '-1', 'ohmytext', 'mynewtext', '3.5', '\r\n', '\xff\x00\x0f', 'xy'.repeat(300)],
   n: ['0', '1', '2', '3', '5', '12'],
   f: ['0', '1', '-1', '2.5', '0.1', '3', '1e10', 'inf', '-inf', '100', '1', '2', '0.5', '-3', '2', 'nan'],
-  e: ['4102444800000', '4102444800001', '7258118400000', '7258118400007', '1'],
+  e: ['4102444800000', '4102444800001', '7258118400000', '7258118400007'],
   i: ['0-1', '1-1', '1-2', '2-0', '5-5', '0'],
   c: ['LEFT', 'RIGHT', 'left'],
   a: ['SUM', 'MIN', 'MAX', 'max'],
@@ -40,11 +43,16 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   j: ['home', 'away', 'Catania'],
 };
 
-/** Words that stand for many. */
+/** Words that stand for many: as such they are easier to read where a call is shown. */
 const MANY: Readonly<Record<string, readonly string[]>> = {
-  M: Array.from({ length: 600 }, (_, i) => `m${i * 7}`),
-  N: Array.from({ length: 300 }, (_, i) => [String(i / 4), `m${i * 7}`]).flat(),
+  '%M': Array.from({ length: 600 }, (_, i) => `m${i * 7}`),
+  '%N': Array.from({ length: 300 }, (_, i) => [String(i / 4), `m${i * 7}`]).flat(),
 };
+
+/** A call as it is sent. */
+export function sent(words: readonly string[]): Buffer {
+  return encode(words.flatMap((word) => MANY[word] ?? [word]).map((word) => Buffer.from(word, 'latin1')));
+}
 
 /** A call: a line of a section, its choices made. */
 export function callOf(...names: readonly string[]): fc.Arbitrary<string[]> {
@@ -61,9 +69,7 @@ export function callOf(...names: readonly string[]): fc.Arbitrary<string[]> {
         const choices = CHOICES[from] ?? [];
         return choices[(chosen[at++ % chosen.length] ?? 0) % choices.length] ?? '';
       };
-      return words.flatMap(
-        (word) => MANY[word.slice(1)] ?? word.replace(/%(\w)/g, (_, from) => choose(from)),
-      );
+      return words.map((word) => (word in MANY ? word : word.replace(/%(\w)/g, (_, from) => choose(from))));
     });
 }
 
@@ -84,16 +90,20 @@ const READS: Readonly<Record<string, { readonly words: readonly string[][]; read
 };
 
 /** All keys with types, values, times to live and, if asked for, encodings, as text. The client speaks RESP3. */
-export async function holdingsOf(client: RawClient, encodings: boolean): Promise<Map<string, string>> {
+export async function holdingsOf(
+  client: RawClient,
+  encodings: boolean,
+  keys: readonly string[] = KEYS,
+): Promise<Map<string, string>> {
   const asking = [['TYPE'], ['PEXPIRETIME'], encodings ? ['OBJECT', 'ENCODING'] : ['EXISTS']];
-  const heads = await client.pipeline(KEYS.flatMap((key) => asking.map((words) => withKey(words, key))));
-  const types = KEYS.map((_, i) => nodeOf(heads[i * asking.length]!).text);
-  const asked = KEYS.flatMap((key, i) =>
+  const heads = await client.pipeline(keys.flatMap((key) => asking.map((words) => withKey(words, key))));
+  const types = keys.map((_, i) => nodeOf(heads[i * asking.length]!).text);
+  const asked = keys.flatMap((key, i) =>
     (READS[types[i]!]?.words ?? []).map((words) => ({ key, type: types[i]!, words: withKey(words, key) })),
   );
   const replies = await client.pipeline(asked.map(({ words }) => words));
   const found = new Map<string, string>();
-  KEYS.forEach((key, i) => {
+  keys.forEach((key, i) => {
     if (types[i] === 'none') return;
     const head = heads.slice(i * asking.length, (i + 1) * asking.length);
     found.set(key, head.map((reply) => nodeOf(reply).text).join(' '));
