@@ -12,6 +12,7 @@ import type { Pending } from '../cluster/link.ts';
 import { DOWN, NONE, redirectOf } from '../cluster/redirect.ts';
 import { headOf } from '../command/head.ts';
 import { GONE, type Held, type Pouring, type Queued, Refusal, type Words } from '../gather/reach.ts';
+import { step } from '../gather/steps.ts';
 import * as errors from '../resp/errors.ts';
 import { skip } from '../resp/reply.ts';
 import { bulk, command as encode } from '../resp/write.ts';
@@ -139,7 +140,9 @@ export class Holding implements Held {
         Buffer.concat([Buffer.from(head), ...words.map(bulkOf), Buffer.from(`$${flow.length}\r\n`)]),
         before,
       );
+      step('copy: pour');
       await flow.pour(link);
+      step('copy: pour');
       link.writeThrough(Buffer.concat([CRLF, ...last.map(bulkOf)]));
       return true;
     } finally {

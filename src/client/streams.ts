@@ -68,13 +68,29 @@ async function merged(
   ask: (group: Group) => Promise<Buffer>,
 ): Promise<Buffer> {
   const slots = await Promise.all(
-    all.map(async (group) => ({
-      asked: group.keys.map((at) => ({ at, name: words[at]! })),
-      reply: await ask(group),
-    })),
+    all
+      .flatMap((group) => apart(words, group))
+      .map(async (group) => ({
+        asked: group.keys.map((at) => ({ at, name: words[at]! })),
+        reply: await ask(group),
+      })),
   );
   const failed = slots.find(({ reply }) => reply[0] === MINUS);
   return failed?.reply ?? mergeStreams(resp, slots);
+}
+
+/** A stream that stands twice is asked for twice: of one answer nobody could tell for which id it is. */
+function apart(words: readonly Buffer[], { slot, keys }: Group): Group[] {
+  const parts: Group[] = [];
+  const seen = new Map<string, number>();
+  for (const at of keys) {
+    const name = words[at]!.toString('latin1');
+    const nth = seen.get(name) ?? 0;
+    seen.set(name, nth + 1);
+    if (nth === parts.length) parts.push({ slot, keys: [] });
+    parts[nth]!.keys.push(at);
+  }
+  return parts;
 }
 
 /**

@@ -9,7 +9,7 @@ export const STEPS = [
   'copy: dump',
   'copy: prove',
   'copy: run',
-  'copy: fetch',
+  'copy: pour',
   'copy: store',
   'copy: done',
   'sort: read',

@@ -26,6 +26,8 @@ export const READY: readonly Scene['way'][] = ['copy'];
 const many = (count: number) => Array.from({ length: count }, (_, i) => `member ${i}`);
 const scored = (count: number) => many(count).flatMap((member, i) => [i, member]);
 const LATE = 4102444800000;
+/** A key of more than that is poured from node to node. */
+const POURS = { streamAbove: '64kb' };
 
 const ALL: readonly Scene[] = [
   {
@@ -49,13 +51,23 @@ const ALL: readonly Scene[] = [
   },
   {
     way: 'copy',
-    call: ['ZRANGESTORE', 'b', 'a', 0, 9],
+    call: ['ZRANGESTORE', 'b', 'a', 0, -1],
     before: [
-      ['ZADD', 'a', ...scored(300)],
+      ['ZADD', 'a', ...scored(3000)],
       ['SET', 'b', 'old', 'PXAT', LATE],
     ],
     keys: ['b', 'a'],
-    settings: { 'crossSlot.maxBytes': 4096 },
+    settings: POURS,
+  },
+  {
+    way: 'copy',
+    call: ['COPY', 'c', 'b', 'REPLACE'],
+    before: [
+      ['SADD', 'c', ...many(5000)],
+      ['SET', 'b', 'old', 'PXAT', LATE],
+    ],
+    keys: ['b', 'c'],
+    settings: POURS,
   },
   {
     way: 'copy',

@@ -119,53 +119,15 @@ export interface Otherwise {
   readonly proxyOnly?: true;
 }
 
-const CROSS_SLOT = /^-CROSSSLOT Keys in request don't hash to the same slot\r\n$/;
+const CROSS_SLOT =
+  /^-CROSSSLOT Keys in request don't hash to the same slot; slotless: '[a-z]+' is refused over several slots; the setting 'crossSlot: all' permits it\r\n$/;
 const REFUSED = /^-ERR slotless: '[a-z|-]+' is refused; the setting 'allow' permits it \(.+\)\r\n$/;
 
 export const OTHERWISE: readonly Otherwise[] = [
   {
-    calls: [
-      'MSETNX a 1 b 2',
-      'LCS a b',
-      'BITOP AND a b c',
-      'PFCOUNT a b',
-      'PFMERGE a b',
-      'LMOVE a b LEFT LEFT',
-      'RPOPLPUSH a b',
-      'LMPOP 2 a b LEFT',
-      'SINTER a b',
-      'SUNION a b',
-      'SDIFF a b',
-      'SINTERCARD 2 a b',
-      'SINTERSTORE a b c',
-      'SUNIONSTORE {a}x a b',
-      'SDIFFSTORE a b c',
-      'SMOVE a b x',
-      'ZUNION 2 a b',
-      'ZINTER 2 a b',
-      'ZDIFF 2 a b',
-      'ZINTERCARD 2 a b',
-      'ZUNIONSTORE a 1 b',
-      'ZINTERSTORE a 2 {a}x b',
-      'ZDIFFSTORE a 1 b',
-      'ZRANGESTORE a b 0 1',
-      'ZMPOP 2 a b MIN',
-      'GEORADIUS a 1 1 1 km STORE b',
-      'GEOSEARCHSTORE a b FROMLONLAT 1 1 BYRADIUS 1 km',
-      'RENAME a b',
-      'RENAMENX a b',
-      'COPY a b',
-      'SORT a STORE b',
-      'EVAL "return 1" 2 a b',
-      'FCALL f 2 a b',
-    ],
+    calls: ['MSETNX a 1 b 2', 'EVAL "return 1" 2 a b', 'FCALL f 2 a b'],
     reply: CROSS_SLOT,
-    reason: 'keys in several slots: only MGET MSET DEL EXISTS TOUCH UNLINK are cut',
-  },
-  {
-    calls: ['BLMOVE a b LEFT LEFT 0.01', 'BRPOPLPUSH a b 0.01'],
-    reply: CROSS_SLOT,
-    reason: 'an element that is moved from one slot to another',
+    reason: 'what can not be atomic in several slots is refused unless a setting permits it',
   },
   {
     calls: ['WAIT 0 0', 'WAIT -1 0', 'WAIT 1 0'],
