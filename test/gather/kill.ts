@@ -38,7 +38,12 @@ try {
       if (!values.all && visited.has(place.step)) continue;
       visited.add(place.step);
       if (!values.nodes)
-        await tell(scene, place, 'the proxy', killProxy(cluster, helper, scene, undisturbed, place));
+        await tell(
+          scene,
+          place,
+          'the proxy',
+          killProxy(cluster, helper, scene, undisturbed, place, values.all),
+        );
       if (!values.proxies) await killOwners(scene, undisturbed, place);
     }
   }

@@ -5,7 +5,11 @@
  * slots of the third, `b` of the first, `c` of the second.
  */
 
+import type { Step } from '../../src/gather/steps.ts';
 import type { Argument } from '../support/client.ts';
+
+/** A command for the owner of a key. */
+type Meddling = readonly [key: string, ...words: string[]];
 
 export interface Scene {
   readonly way: 'copy' | 'sort' | 'pop' | 'move' | 'relaxed';
@@ -16,12 +20,16 @@ export interface Scene {
   readonly keys: readonly string[];
   /** The second key loses what the first gains: if it has lost it, the first has it. */
   readonly moves?: true;
+  /** Somebody else changes keys when a step is passed: from which time on (the first is 0), and what. */
+  readonly meddles?: { readonly step: Step; readonly from: number; readonly calls: readonly Meddling[] };
+  /** What makes of `before` states in which a key may be left as well. */
+  readonly between?: readonly (readonly (readonly Argument[])[])[];
   /** Of the proxy. */
   readonly settings?: Readonly<Record<string, string | number>>;
 }
 
 /** The ways whose scenes are played. */
-export const READY: readonly Scene['way'][] = ['copy'];
+export const READY: readonly Scene['way'][] = ['copy', 'move', 'sort', 'pop', 'relaxed'];
 
 const many = (count: number) => Array.from({ length: count }, (_, i) => `member ${i}`);
 const scored = (count: number) => many(count).flatMap((member, i) => [i, member]);
@@ -138,6 +146,22 @@ const ALL: readonly Scene[] = [
   },
   {
     way: 'move',
+    call: ['SMOVE', 'b', 'c', 'x'],
+    before: [
+      ['SADD', 'b', 'x', 'y'],
+      ['SADD', 'c', 'z'],
+    ],
+    meddles: { step: 'move: remove', from: 0, calls: [['b', 'SREM', 'b', 'x']] },
+    between: [
+      [
+        ['SREM', 'b', 'x'],
+        ['SADD', 'c', 'x'],
+      ],
+    ],
+    keys: ['c', 'b'],
+  },
+  {
+    way: 'move',
     call: ['LMOVE', 'a', 'c', 'LEFT', 'RIGHT'],
     before: [
       ['RPUSH', 'a', 'x', 'y'],
@@ -171,6 +195,15 @@ const ALL: readonly Scene[] = [
     keys: ['b', 'a'],
   },
   {
+    way: 'sort',
+    call: ['SORT', 'a', 'BY', 'w*', 'ALPHA'],
+    before: [
+      ['RPUSH', 'a', 1, 2, 3],
+      ['MSET', 'w1', 'z', 'w2', 'y', 'w3', 'x'],
+    ],
+    keys: ['a', 'w1'],
+  },
+  {
     way: 'pop',
     call: ['LMPOP', 2, 'a', 'b', 'LEFT'],
     before: [['RPUSH', 'b', 'x', 'y']],
@@ -180,6 +213,23 @@ const ALL: readonly Scene[] = [
     way: 'relaxed',
     call: ['MSETNX', 'a', 1, 'b', 2, 'c', 3],
     before: [],
+    keys: ['a', 'b', 'c'],
+    settings: { 'crossSlot.level': 'all' },
+  },
+  {
+    way: 'relaxed',
+    call: ['MSETNX', 'a', 1, 'b', 2, 'c', 3],
+    before: [],
+    meddles: {
+      step: 'relaxed: write',
+      from: 1,
+      calls: [
+        ['a', 'SETNX', 'a', '9'],
+        ['b', 'SETNX', 'b', '9'],
+        ['c', 'SETNX', 'c', '9'],
+      ],
+    },
+    between: [[['MSET', 'a', 1, 'b', 2, 'c', 3]], [['MSET', 'a', 9, 'b', 9, 'c', 9]]],
     keys: ['a', 'b', 'c'],
     settings: { 'crossSlot.level': 'all' },
   },
@@ -201,7 +251,8 @@ const ALL: readonly Scene[] = [
 
 export const SCENES: readonly Scene[] = ALL.filter(({ way }) => READY.includes(way));
 
-export function titleOf({ call, settings }: Scene): string {
+export function titleOf({ call, meddles, settings }: Scene): string {
   const words = call.map((word) => String(word).slice(0, 30)).join(' ');
-  return settings === undefined ? words : `${words} (${JSON.stringify(settings)})`;
+  const others = meddles === undefined ? '' : ', meddled with';
+  return words + others + (settings === undefined ? '' : ` (${JSON.stringify(settings)})`);
 }

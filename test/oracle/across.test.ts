@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { RawClient } from '../support/client.ts';
 import { availableServers } from '../support/servers.ts';
-import { callOf, holdingsOf, READY, sent, TRAVELS } from './across.ts';
+import { callOf, holdingsOf, READY, RECODES, sent } from './across.ts';
 import { nodeOf } from './alike.ts';
 import { comparedOf } from './exceptions.ts';
 import { type Both, closeStand, connectBoth, openStand, type Stand, show } from './stand.ts';
@@ -24,10 +24,10 @@ const some = (call: fc.Arbitrary<string[]>) =>
 const sequenceOf = (...sections: readonly string[]) =>
   fc.tuple(some(callOf('fill')), some(callOf(...sections))).map((parts) => parts.flat());
 
-/** Where nothing travels, encodings are compared as well. */
+/** Where they are determined, encodings are compared as well. */
 const work = fc.oneof(
   fc.record({ encodings: fc.constant(true), calls: sequenceOf(...READY) }),
-  fc.record({ encodings: fc.constant(false), calls: sequenceOf(...READY, ...TRAVELS) }),
+  fc.record({ encodings: fc.constant(false), calls: sequenceOf(...READY, ...RECODES) }),
 );
 
 for (const server of await availableServers()) {
@@ -37,7 +37,7 @@ for (const server of await availableServers()) {
     let control: Both<RawClient>;
 
     before(async () => {
-      stand = await openStand({ server, replicas: 0 });
+      stand = await openStand({ server, replicas: 0 }, { 'crossSlot.level': 'all' });
       clients = await connectBoth(stand);
       control = await connectBoth(stand, 3);
     });

@@ -11,10 +11,13 @@ import { nodeOf } from './alike.ts';
 import { readCall, sections } from './tables.ts';
 
 /** The sections of `across.txt` that are run. */
-export const READY: readonly string[] = ['data', 'split', 'streams', 'copy'];
+export const READY: readonly string[] = ['data', 'split', 'streams', 'copy', 'move', 'pop'];
 
-/** Those in which a value travels as it is. It is then encoded as one that was loaded, as after a server's restart. */
-export const TRAVELS: readonly string[] = ['copy whole'];
+/**
+ * Those behind which a value may be encoded otherwise: one that has travelled is encoded as one that was loaded, as
+ * after a server's restart, and so is what a script has written; and SORT encodes anew the sorted set that it reads, where it is and not its copy.
+ */
+export const RECODES: readonly string[] = ['copy whole', 'rename', 'sort', 'relaxed'];
 
 /** Keys that anything is written to: among those of each kind. */
 const WILD = ['w1', '{q}w'];
@@ -22,15 +25,17 @@ const KINDS = ['s', 'l', 't', 'z', 'h', 'x', 'p', 'g'];
 const own = (kind: string) => [`${kind}1`, `${kind}2`, `{q}${kind}1`, `{q}${kind}2`];
 
 const LEXICAL = ['y1', 'y2', '{q}y'];
+const LISTS = ['r1', '{q}r'];
 
 /** Every key there may be. */
-export const KEYS: readonly string[] = [...KINDS.flatMap(own), ...WILD, ...LEXICAL];
+export const KEYS: readonly string[] = [...KINDS.flatMap(own), ...WILD, ...LEXICAL, ...LISTS];
 
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   // Twice their own: most calls find the type they want.
   ...Object.fromEntries(KINDS.map((kind) => [kind, [...own(kind), ...own(kind), ...WILD]])),
   k: [...KINDS.flatMap(own), ...WILD],
   y: LEXICAL,
+  r: LISTS,
   m: ['a', 'b', 'c', '1', '2', '3', '-7', 'two words', 'x'.repeat(70)],
   v: ['', 'a', '7', '-1', 'ohmytext', 'mynewtext', '3.5', '\r\n', '\xff\x00\x0f', 'xy'.repeat(300)],
   n: ['0', '1', '2', '3', '5', '12'],

@@ -2,7 +2,7 @@
 
 import { connect, type RawClient } from '../support/client.ts';
 import { type Cluster, type ClusterOptions, type Lone, startCluster, startLone } from '../support/cluster.ts';
-import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { type ProxyOptions, type RunningProxy, startProxy } from '../support/proxy.ts';
 import type { Server } from '../support/servers.ts';
 
 export interface Stand {
@@ -19,10 +19,11 @@ export interface Both<T> {
 /** Three primaries and, for the commands that go to every node, their replicas. */
 export async function openStand(
   options: Omit<ClusterOptions, 'primaries'> & { server: Server },
+  settings: NonNullable<ProxyOptions['settings']> = {},
 ): Promise<Stand> {
   const [lone, cluster] = await Promise.all([startLone(options), startCluster(options)]);
   try {
-    return { lone, cluster, proxy: await startProxy({ cluster }) };
+    return { lone, cluster, proxy: await startProxy({ cluster, settings }) };
   } catch (error) {
     await Promise.all([cluster.stop(), lone.stop()]);
     throw error;
