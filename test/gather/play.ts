@@ -148,6 +148,7 @@ export async function killNode(
   await cluster.kill(owner.port);
   await until(`another owner of ${key}`, async () => (await cluster.ownerOf(slotOfKey(key))) !== owner);
   const heir = await cluster.ownerOf(slotOfKey(key));
+  await until('the cluster to serve', () => stateOf(cluster, scene));
   [owner.role, heir.role] = ['replica', 'primary'];
   const found = await judge(cluster, helper, scene, undisturbed, true);
   await cluster.restart(owner.port);

@@ -102,6 +102,8 @@ export async function holdingsOf(
 ): Promise<Map<string, string>> {
   const asking = [['TYPE'], ['PEXPIRETIME'], encodings ? ['OBJECT', 'ENCODING'] : ['EXISTS']];
   const heads = await client.pipeline(keys.flatMap((key) => asking.map((words) => withKey(words, key))));
+  const failed = heads.find((reply) => reply[0] === MINUS);
+  if (failed !== undefined) throw new Error(String(failed));
   const types = keys.map((_, i) => nodeOf(heads[i * asking.length]!).text);
   const asked = keys.flatMap((key, i) =>
     (READS[types[i]!]?.words ?? []).map((words) => ({ key, type: types[i]!, words: withKey(words, key) })),
@@ -118,6 +120,8 @@ export async function holdingsOf(
   });
   return found;
 }
+
+const MINUS = 45;
 
 /** The key behind the name of a command; XINFO and OBJECT have two words. */
 function withKey(words: readonly string[], key: string): Argument[] {
