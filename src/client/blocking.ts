@@ -1,7 +1,7 @@
 // Blocking commands: BLPOP and its kin, XREAD and XREADGROUP with BLOCK, WAIT.
 //
 // Nothing else of the client is under way while one blocks, and what it sends behind it waits, as on one server.
-// Each call has a link of its own (see seat.ts), so nobody else waits. Keys in several slots: see rivals.ts.
+// Each call has a link of its own (see seat.ts), so nobody else waits. Keys in several slots: see rivals.ts, streams.ts, groups.ts.
 //
 // A client that leaves has its call ended on the server at once. What was popped in that same instant goes back
 // where it was; a lone server would have lost it with the connection. Cold.

@@ -77,26 +77,22 @@ export class Place {
   }
 
   /**
-   * Locks, watches and reads the keys.
+   * Locks, watches and reads the keys. `contended`: they are not read before they are locked.
    * @throws Hindered, or Refusal when there is no such owner, or no link to be had
    */
-  async occupy(): Promise<void> {
+  async occupy(contended: boolean): Promise<void> {
     const { reach, slot, targets, token, locks } = this;
     const names = targets.map(({ name }) => name);
-    this.held = await reach.hold(slot, ['EXISTS', ...names]);
-    const held = this.held;
+    const held = await reach.hold(slot, ['EXISTS', ...names]);
+    this.held = held;
     this.locked = true;
-    const asked = [
-      ...locks.map((lock): Words => ['SET', lock, token, 'NX', 'PX', LEASE]),
-      ['WATCH', ...names],
-    ].map((words) => held.ask(words));
-    const copies = targets.map((target) => readKey(held, target));
-    const replies = await Promise.all(asked);
-    const read = await Promise.all(copies);
-    if (replies.some(isElsewhere) || read.includes(undefined)) throw new Hindered(true);
-    if (replies.some(isNull)) throw new Hindered(false);
-    for (const reply of replies) succeeded(reply);
-    this.copies = read as Copy[];
+    const locking = locks.map((lock) => held.ask(['SET', lock, token, 'NX', 'PX', LEASE]));
+    if (contended) mustBeOurs(await Promise.all(locking));
+    const watching = held.ask(['WATCH', ...names]);
+    const copies = await Promise.all(targets.map((target) => readKey(held, target)));
+    mustBeOurs(await Promise.all([...locking, watching]));
+    if (copies.includes(undefined)) throw new Hindered(true);
+    this.copies = copies as Copy[];
   }
 
   /**
@@ -148,14 +144,23 @@ export async function withPlaces<T>(
   step('relaxed: lock');
   const [first, ...others] = places;
   try {
-    if (contended) await first!.occupy();
-    const taken = await Promise.allSettled((contended ? others : places).map((place) => place.occupy()));
+    if (contended) await first!.occupy(true);
+    const taken = await Promise.allSettled(
+      (contended ? others : places).map((place) => place.occupy(contended)),
+    );
     const failed = taken.find((each) => each.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
     return await work();
   } finally {
     await Promise.all(places.map((place) => place.leave()));
   }
+}
+
+/** @throws Hindered, or Refusal with another error */
+function mustBeOurs(replies: readonly Buffer[]): void {
+  if (replies.some(isElsewhere)) throw new Hindered(true);
+  if (replies.some(isNull)) throw new Hindered(false);
+  for (const reply of replies) succeeded(reply);
 }
 
 /** A key as it is now. Undefined when the slot is on the move. */

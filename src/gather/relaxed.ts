@@ -28,7 +28,7 @@ const LINKS = 64;
 /** How often it is done over again since others change the keys, at most. */
 const ATTEMPTS = 16;
 /** The longest pause before it is tried again, ms; the first ones are shorter. */
-const PAUSE = 16;
+const PAUSE = 64;
 
 const links = new Budget(LINKS);
 
@@ -66,7 +66,7 @@ async function untilDone(
       if (!(error instanceof Hindered)) throw error;
       if (performance.now() > deadline) throw hindrance(call, error);
     }
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(PAUSE, 2 ** tries)));
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(PAUSE, 2 ** (tries / 2))));
   }
 }
 
