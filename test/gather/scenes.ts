@@ -129,6 +129,18 @@ const ALL: readonly Scene[] = [
   },
   {
     way: 'move',
+    call: ['RENAME', 'c', 'a'],
+    before: [
+      ['SADD', 'c', ...many(5000)],
+      ['PEXPIREAT', 'c', LATE],
+      ['SET', 'a', 'old'],
+    ],
+    keys: ['a', 'c'],
+    moves: true,
+    settings: POURS,
+  },
+  {
+    way: 'move',
     call: ['RENAMENX', 'b', 'a'],
     before: [['HSET', 'b', 'f', 'v']],
     keys: ['a', 'b'],
