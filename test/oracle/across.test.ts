@@ -15,8 +15,11 @@ import { nodeOf } from './alike.ts';
 import { comparedOf } from './exceptions.ts';
 import { type Both, closeStand, connectBoth, openStand, type Stand, show } from './stand.ts';
 
-const RUNS = Number(process.env['RUNS'] ?? 250);
+const RUNS = Number(process.env['RUNS'] ?? 150);
 const LONGEST = 60;
+
+/** Sets of many members are poured from node to node. */
+const SETTINGS = { 'crossSlot.level': 'all', streamAbove: '64kb' };
 
 /** At first keys are filled, or there would be nothing to do with. */
 const some = (call: fc.Arbitrary<string[]>) =>
@@ -37,7 +40,7 @@ for (const server of await availableServers()) {
     let control: Both<RawClient>;
 
     before(async () => {
-      stand = await openStand({ server, replicas: 0 }, { 'crossSlot.level': 'all' });
+      stand = await openStand({ server, replicas: 0 }, SETTINGS);
       clients = await connectBoth(stand);
       control = await connectBoth(stand, 3);
     });

@@ -50,7 +50,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
 
 /** Words that stand for many: as such they are easier to read where a call is shown. */
 const MANY: Readonly<Record<string, readonly string[]>> = {
-  '%M': Array.from({ length: 600 }, (_, i) => `m${i * 7}`),
+  '%M': Array.from({ length: 1500 }, (_, i) => `m${i * 7}`),
   '%N': Array.from({ length: 300 }, (_, i) => [String(i / 4), `m${i * 7}`]).flat(),
 };
 
@@ -90,6 +90,7 @@ const READS: Readonly<Record<string, { readonly words: readonly string[][]; read
       ['XRANGE', '-', '+'],
       ['XINFO', 'GROUPS'],
       ['XINFO', 'STREAM'],
+      ['XPENDING', 'g'],
     ],
   },
 };
