@@ -10,7 +10,7 @@ import type { Link, Pending } from '../cluster/link.ts';
 import { Refusal, type Words } from '../gather/reach.ts';
 import * as errors from '../resp/errors.ts';
 import { command as encode } from '../resp/write.ts';
-import type { Owner } from './owner.ts';
+import { ASKING, type Owner, SWALLOW } from './owner.ts';
 import { Before } from './run.ts';
 import { EXEC, MULTI } from './transaction.ts';
 
@@ -32,6 +32,8 @@ export class Flow implements Pending {
   /** Bytes in them. */
   private waiting = 0;
   private begun = false;
+  /** All of the reply is here. */
+  private ended = false;
   private over: Error | undefined = undefined;
   private wake: () => void = () => {};
 
@@ -41,10 +43,11 @@ export class Flow implements Pending {
 
   /**
    * Begins to dump a key of the node that was found; the link is given up with the flow. Undefined: there is no such key.
-   * @throws Refusal
+   * @throws Refusal, with EXECABORT where the slot has moved just then
    */
   static async open(owner: Owner, key: Buffer): Promise<Flow | undefined> {
     const flow = new Flow(owner);
+    if (owner.asking) owner.link.send(SWALLOW, ASKING, 0, ASKING.length).release();
     const question: Words[] = [
       ['PEXPIRETIME', key],
       ['DUMP', key],
@@ -77,10 +80,12 @@ export class Flow implements Pending {
   // ---- what its node sends
 
   reply(bytes: Buffer, from: number, to: number): void {
+    this.ended = true;
     this.take(bytes, from, to);
   }
 
-  piece(bytes: Buffer, from: number, to: number): void {
+  piece(bytes: Buffer, from: number, to: number, last: boolean): void {
+    this.ended = last;
     this.take(bytes, from, to);
   }
 
@@ -109,8 +114,7 @@ export class Flow implements Pending {
         this.putBack(head.subarray(all.length));
         return this.length > 0;
       }
-      if (head.length < LONGEST_HEAD && !head.includes('\r\n')) continue;
-      if (head.length >= LONGEST_HEAD || head[0] !== ASTERISK) break;
+      if (head.length >= LONGEST_HEAD || (this.ended && this.pieces.length === 0)) break;
     }
     this.close();
     throw new Refusal(head[0] === MINUS ? head : errors.notServed('a key could not be dumped'));
@@ -138,4 +142,3 @@ export class Flow implements Pending {
 }
 
 const MINUS = 45;
-const ASTERISK = 42;

@@ -67,7 +67,16 @@ export class ClientReach implements Reach {
   }
 
   private async flow(slot: number, key: Buffer): Promise<Flow | undefined> {
-    return Flow.open(await this.find(slot, ['EXISTS', key]), key);
+    for (let tries = 1; ; tries++) {
+      const owner = await this.find(slot, ['EXISTS', key]);
+      try {
+        return await Flow.open(owner, key);
+      } catch (error) {
+        const hasMoved = error instanceof Refusal && error.message.startsWith('EXECABORT');
+        if (!hasMoved || tries === TRIES) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY));
+      }
+    }
   }
 
   private async find(slot: number, question: Words): Promise<Owner> {
@@ -121,6 +130,7 @@ export class ClientReach implements Reach {
 
 /** Between two attempts at a slot that is on the move, ms. */
 const RETRY = 50;
+const TRIES = 10;
 
 /** MGET as a question of the proxy's own: key by key where a move of the slot has them at two nodes. */
 class KeysAsked extends Question {
