@@ -163,6 +163,23 @@ test('when the node that it goes to is lost in the middle, the destination is as
   assert.equal(await client.ask('COPY', from, to, 'REPLACE'), 1);
 });
 
+test('a large key of a slot that is on the move is found where it is', async () => {
+  const [from, to] = await pair();
+  await client.ask('SET', from, randomBytes(1_000_000));
+  const slot = slotOf(Buffer.from(from), 0, from.length);
+  const owner = await ownerOf(from);
+  const heir = cluster.primaries.find(({ port }) => port !== owner.port)!;
+  await cluster.cli(heir.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', owner.id);
+  await cluster.cli(owner.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', heir.id);
+  await cluster.cli(owner.port, 'MIGRATE', heir.host, heir.port, from, 0, 10_000);
+  assert.equal(await client.ask('COPY', from, to), 1);
+  assert.equal(await client.ask('STRLEN', to), 1_000_000);
+  assert.equal(await client.ask('RENAME', from, to), 'OK');
+  assert.equal(await client.ask('EXISTS', from), 0);
+  for (const { port } of [heir, owner]) await cluster.cli(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', heir.id);
+  await cluster.settled();
+});
+
 test('clients of the same nodes are served while a large key is poured', async () => {
   const [from, to] = await pair();
   await client.ask('SET', from, randomBytes(LARGE));
