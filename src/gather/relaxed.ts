@@ -21,6 +21,7 @@ import { Refusal } from './reach.ts';
 import { type Native, nativeOf } from './script.ts';
 import { Standins } from './standins.ts';
 import { step } from './steps.ts';
+import { type Patience, Turns, waitedInVain } from './turns.ts';
 import { writeBack } from './write-back.ts';
 
 /** Links to nodes that such commands of a worker have at once, beside those of one that needs more. */
@@ -30,17 +31,24 @@ const ATTEMPTS = 16;
 /** The longest pause before it is tried again, ms; the first ones are shorter. */
 const PAUSE = 64;
 
+/** Those of one worker that want the same key queue up here; the locks keep it from other proxies and from moves. */
+const turns = new Turns();
 const links = new Budget(LINKS);
 
 export async function runRelaxed(call: Crossing): Promise<Buffer> {
-  const { reach, limits } = call;
+  const { reach, limits, command } = call;
   const targets = targetsOf(call.keys);
   const sizes = await sizesOf(reach, targets);
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   mayCopy(bytes, limits.maxBytes);
   const slot = fullest(targets, sizes);
   const native = await nativeOf(call, slot);
-  return reach.within(bytes, () => untilDone(call, targets, slot, native));
+  const { waitFor } = limits;
+  const patience = { command: command.name, waitFor, deadline: performance.now() + waitFor };
+  const names = targets.map(({ name }) => name);
+  return turns.during(names, LINKS, patience, () =>
+    reach.within(bytes, () => untilDone(call, targets, slot, native, patience)),
+  );
 }
 
 async function untilDone(
@@ -48,9 +56,9 @@ async function untilDone(
   targets: readonly Target[],
   slot: number,
   native: Native,
+  patience: Patience,
 ): Promise<Buffer> {
-  const { reach, limits, command } = call;
-  const deadline = performance.now() + limits.waitFor;
+  const { reach, command } = call;
   for (let tries = 1, changed = 0; ; tries++) {
     const token = newId();
     const places = [...Map.groupBy(targets, (target) => target.slot)]
@@ -64,14 +72,11 @@ async function untilDone(
       if (++changed === ATTEMPTS) throw new Refusal(errors.keysChanged(command.name, ATTEMPTS));
     } catch (error) {
       if (!(error instanceof Hindered)) throw error;
-      if (performance.now() > deadline) throw hindrance(call, error);
+      if (performance.now() > patience.deadline)
+        throw error.moving ? new Refusal(errors.notServed(error.message)) : waitedInVain(patience);
     }
     await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(PAUSE, 2 ** (tries / 2))));
   }
-}
-
-function hindrance({ command, limits }: Crossing, { moving, message }: Hindered): Refusal {
-  return new Refusal(moving ? errors.notServed(message) : errors.keysLocked(command.name, limits.waitFor));
 }
 
 /**

@@ -213,7 +213,7 @@ export function tooMuchToCopy(bytes: number, most: number): Buffer {
   );
 }
 
-/** A move from slot to slot: others have moved the same keys for as long as it may wait, ms. */
+/** What locks its keys: others have moved or written the same ones for as long as it may wait, ms. */
 export function moveWaited(name: string, waitFor: number): Buffer {
   return error(
     `TRYAGAIN slotless: '${name}' was not done: others move the same keys; the setting 'crossSlot.waitFor' (${waitFor} ms) says how long it waits for them`,
@@ -232,14 +232,7 @@ export function movedHalf(name: string, reason: string): Buffer {
 /** A command that runs on copies: others have changed its keys each time, before they could be written back. */
 export function keysChanged(name: string, attempts: number): Buffer {
   return error(
-    `TRYAGAIN slotless: '${name}' was not executed: its keys were changed by others ${attempts} times while it ran`,
-  );
-}
-
-/** The same: others have locked its keys for as long as it waits for them, ms. */
-export function keysLocked(name: string, waitFor: number): Buffer {
-  return error(
-    `TRYAGAIN slotless: '${name}' was not executed: others move or write its keys; the setting 'crossSlot.waitFor' (${waitFor} ms) says how long it waits for them`,
+    `TRYAGAIN slotless: '${name}' was not done: its keys were changed by others ${attempts} times while it ran`,
   );
 }
 

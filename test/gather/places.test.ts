@@ -194,7 +194,7 @@ for (const server of await availableServers()) {
       const call = ['MSETNX', 'a', 1, 'b', 1] as const;
       assert.match(
         String(await clients[0].call(...call)),
-        /^-TRYAGAIN slotless: 'msetnx' was not executed: .*'crossSlot.waitFor' \(100 ms\)/,
+        /^-TRYAGAIN slotless: 'msetnx' was not done: .*'crossSlot.waitFor' \(100 ms\)/,
       );
       assert.equal(await clients[0].ask('EXISTS', 'a', 'b'), 0);
       assert.equal(await cluster.cli(await portOf('b'), 'GET', lock), 'somebody');
@@ -209,7 +209,7 @@ for (const server of await availableServers()) {
       meddler.plan(await others('relaxed: run', ['INCR', 'b'], { times: 1000 }));
       const reply = await client.ask('MSETNX', 'b', 1, 'c', 1);
       meddler.plan();
-      assert.match(String(reply), /TRYAGAIN slotless: 'msetnx' was not executed: .* 16 times/);
+      assert.match(String(reply), /TRYAGAIN slotless: 'msetnx' was not done: .* 16 times/);
       assert.equal(await client.ask('GET', 'b'), '17');
     });
 
