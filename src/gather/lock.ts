@@ -141,7 +141,12 @@ export class Lock {
 
   /** Waits until a replica has what was executed before, if there is one that answers in time. */
   private async confirm(held: Held): Promise<Buffer> {
-    if (!this.confirms || this.reach.replicasOf(this.slot) === 0) return ZERO;
+    if (!this.confirms) return ZERO;
+    // The map may not know yet of a replica that has just come back.
+    if (this.reach.replicasOf(this.slot) === 0) {
+      const role = await held.ask(['ROLE']);
+      if (isError(role) || hasNoReplica(role)) return role;
+    }
     return held.ask(['WAIT', 1, CONFIRM]);
   }
 
@@ -283,6 +288,11 @@ const AWAY = /^-(MOVED|ASK|TRYAGAIN|READONLY) /;
 
 function isElsewhere(reply: Buffer): boolean {
   return isError(reply) && ELSEWHERE.test(reply.toString('latin1', 0, 16));
+}
+
+/** ROLE of a primary: its name, its offset, and an array of its replicas. */
+function hasNoReplica(role: Buffer): boolean {
+  return role.toString('latin1').endsWith('*0\r\n');
 }
 
 function textOf(error: Buffer): string {

@@ -158,6 +158,22 @@ test('a replica is waited for where something was written, and asked for nothing
   await confirming.release();
 });
 
+test('a replica that the map does not know yet is waited for as well', async (t) => {
+  const { reach } = await stage(t);
+  const roles = ['*0', '*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n6379\r\n$1\r\n1'];
+  for (const [waits, replicas] of roles.entries()) {
+    reach.answers = (what) => {
+      if (what === 'ROLE') return `*3\r\n$6\r\nmaster\r\n:1\r\n${replicas}`;
+      return what.startsWith('WAIT') ? ':1' : undefined;
+    };
+    const lock = lockFor(reach, true);
+    await lock.take();
+    await lock.change([['INCR', KEY]]);
+    await lock.release();
+    assert.equal(reach.sent.filter((what) => what.startsWith('WAIT')).length, waits);
+  }
+});
+
 test('what a replica could not be asked about is looked for at the owner', async (t) => {
   const { rival, reach } = await stage(t);
   reach.replicas = 1;

@@ -154,6 +154,10 @@ async function kill(cluster: Cluster, node: Node): Promise<void> {
   node.role = 'replica';
   await cluster.restart(node.port);
   await cluster.settled();
+  // Before that, what the heir has written is at no other node.
+  await until('its replica', async () => {
+    return /state=online/.test(String(await cluster.cli(heir.port, 'INFO', 'replication')));
+  });
 }
 
 async function slotsOf(cluster: Cluster, { port }: Node): Promise<number[]> {
