@@ -74,6 +74,7 @@ export class Holding implements Held {
       await new Promise<Buffer | Lost>((resolve) => {
         link.sendRun(collect(resolve, resolve), before, commands.length + 2, run, 0, run.length).release();
       }),
+      commands.length,
     );
   }
 
@@ -84,7 +85,7 @@ export class Holding implements Held {
     this.pouring = written.catch(() => {});
     try {
       const { gone, reply } = await written;
-      const replies = this.conclude(before, await reply);
+      const replies = this.conclude(before, await reply, commands.length - gone.length);
       for (const i of gone) replies?.splice(i, 0, GONE);
       return replies;
     } catch (error) {
@@ -150,13 +151,14 @@ export class Holding implements Held {
     }
   }
 
-  private conclude(before: Before, reply: Buffer | Lost): Buffer[] | undefined {
+  /** `expected`: commands between MULTI and EXEC. */
+  private conclude(before: Before, reply: Buffer | Lost, expected: number): Buffer[] | undefined {
     const { link } = this.owner;
     if (!Buffer.isBuffer(reply)) {
       if (reply.sent) throw new Refusal(errors.outcomeUnknown(reply.reason), true);
       return undefined;
     }
-    if (reply[0] !== MINUS) return isNilArray(reply) ? undefined : repliesOf(reply);
+    if (reply[0] !== MINUS) return isNilArray(reply) ? undefined : repliesOf(reply, expected);
     if (leavesOpen(reply, 0, reply.length))
       link.breakOff('EXEC was refused, so the transaction is still open');
     const decisive = before.refusal === '' ? reply : errors.asServerSaid(before.refusal);
@@ -201,10 +203,11 @@ export function runOf(commands: readonly Words[]): Buffer {
   return Buffer.concat([MULTI, ...commands.map((words) => encode(words)), EXEC]);
 }
 
-/** The elements of EXEC's reply. @throws Refusal with what is none */
-export function repliesOf(reply: Buffer): Buffer[] {
+/** The elements of EXEC's reply to so many commands. @throws Refusal with an error, or where there are others */
+export function repliesOf(reply: Buffer, expected: number): Buffer[] {
   const { type, count, end } = headOf(reply);
-  if (type !== ASTERISK || count < 0) throw new Refusal(reply);
+  if (reply[0] === MINUS) throw new Refusal(reply);
+  if (type !== ASTERISK || count !== expected) throw new Refusal(errors.senseless(), true);
   const replies: Buffer[] = [];
   for (let i = 0, at = end; i < count; i++) {
     const next = skip(reply, at, reply.length);

@@ -55,7 +55,8 @@ export class ClientReach implements Reach {
     if (!commands.every(isWords)) return this.atomicallyAside(slot, commands);
     const run = runOf(commands);
     if (run.length > this.pourAbove) return this.atomicallyAside(slot, commands);
-    return repliesOf(await AskedRun.askRun(this.asker, slot, run, commands.length + 2, again));
+    const reply = await AskedRun.askRun(this.asker, slot, run, commands.length + 2, again);
+    return repliesOf(reply, commands.length);
   }
 
   async hold(slot: number, question: Words): Promise<Held> {

@@ -13,6 +13,7 @@ export class Budget {
 
   async within<T>(bytes: number, work: () => Promise<T>): Promise<T> {
     const share = Math.min(bytes, this.most);
+    if (!(share >= 0)) throw new RangeError(`${bytes} is no number of bytes`);
     await this.acquire(share);
     try {
       return await work();

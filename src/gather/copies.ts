@@ -36,8 +36,8 @@ const LIFETIME = 10_000;
 export async function sizesOf(reach: Reach, sources: readonly Source[]): Promise<number[]> {
   step('copy: look');
   return Promise.all(
-    sources.map(
-      async ({ slot, name }) => integerOf(await reach.ask(slot, ['MEMORY', 'USAGE', name], true)) ?? 0,
+    sources.map(async ({ slot, name }) =>
+      Math.max(0, integerOf(await reach.ask(slot, ['MEMORY', 'USAGE', name], true)) ?? 0),
     ),
   );
 }

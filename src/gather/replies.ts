@@ -1,10 +1,10 @@
 // What the steps are answered with, read in either version of the protocol.
 
-import { decode } from '../resp/value.ts';
+import * as errors from '../resp/errors.ts';
+import { type Decoded, decode } from '../resp/value.ts';
 import { Refusal } from './reach.ts';
 
 const MINUS = 45;
-const COLON = 58;
 
 export function isError(reply: Buffer): boolean {
   return reply[0] === MINUS;
@@ -15,24 +15,24 @@ export function isNull(reply: Buffer): boolean {
   return reply.length <= 5 && /^(\$-1|\*-1|_)\r\n$/.test(reply.toString('latin1'));
 }
 
-/** The bytes of a bulk; undefined for a null. @throws Refusal with an error reply */
+/** The bytes of a bulk; undefined for a null. @throws Refusal with an error reply, or where it is no bulk */
 export function bulkOf(reply: Buffer): Buffer | undefined {
-  const value = decoded(reply);
-  return Buffer.isBuffer(value) ? value : undefined;
+  return bulkIn(decoded(reply));
 }
 
-/** The bulks of an array, undefined for a null. @throws Refusal with an error reply */
+/** The bulks of an array, undefined for a null. @throws Refusal with an error reply, or where it is none */
 export function bulksOf(reply: Buffer): (Buffer | undefined)[] {
   const value = decoded(reply);
-  if (!Array.isArray(value)) throw new TypeError('no array of bulks');
-  return value.map((each) => (Buffer.isBuffer(each) ? each : undefined));
+  if (!Array.isArray(value)) throw senseless();
+  return value.map(bulkIn);
 }
 
-/** A whole number; undefined for a null. @throws Refusal with an error reply */
+/** A whole number; undefined for a null. @throws Refusal with an error reply, or where it is none */
 export function integerOf(reply: Buffer): number | undefined {
-  if (reply[0] === COLON) return Number(reply.toString('latin1', 1, reply.length - 2));
   const value = decoded(reply);
-  return value === null ? undefined : Number(value);
+  if (value === null) return undefined;
+  if (typeof value !== 'bigint' || !Number.isSafeInteger(Number(value))) throw senseless();
+  return Number(value);
 }
 
 /** The text of a simple string. @throws Refusal with an error reply */
@@ -46,7 +46,21 @@ export function succeeded(reply: Buffer | undefined): void {
   if (reply !== undefined && isError(reply)) throw new Refusal(reply);
 }
 
-function decoded(reply: Buffer): unknown {
+function bulkIn(value: Decoded): Buffer | undefined {
+  if (value === null) return undefined;
+  if (Buffer.isBuffer(value)) return value;
+  throw senseless();
+}
+
+function decoded(reply: Buffer): Decoded {
   succeeded(reply);
-  return decode(reply);
+  try {
+    return decode(reply);
+  } catch {
+    throw senseless();
+  }
+}
+
+function senseless(): Refusal {
+  return new Refusal(errors.senseless());
 }

@@ -206,6 +206,11 @@ export function crossSlotRefused(name: string, level: string): Buffer {
   );
 }
 
+/** A node has answered a step of a command across slots with what no server answers. */
+export const senseless = fixed(
+  'ERR slotless: a node gave a reply that makes no sense; the command was not finished',
+);
+
 /** A command across slots would copy more than it may. Bytes. */
 export function tooMuchToCopy(bytes: number, most: number): Buffer {
   return error(

@@ -85,3 +85,13 @@ test('whatever comes, no more than the whole is under way, and all is done in th
     { numRuns: 30 },
   );
 });
+
+test('what is no number of bytes takes nothing from the others', async () => {
+  const budget = new Budget(10);
+  for (const bytes of [Number.NaN, -1])
+    await assert.rejects(
+      budget.within(bytes, async () => 1),
+      RangeError,
+    );
+  assert.equal(await budget.within(10, async () => 'done'), 'done');
+});
