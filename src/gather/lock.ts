@@ -19,8 +19,11 @@ import { newId } from './copies.ts';
 import { type Held, type Queued, type Reach, Refusal, type Words } from './reach.ts';
 import { bulkOf, isError, succeeded } from './replies.ts';
 
-/** After which a lock is gone whose owner has died, ms. */
-export const LEASE = 5000;
+/**
+ * After which a lock is gone whose owner has died, ms: longer than a failover by plan may halt a node (5 s), and shorter
+ * than others wait (`crossSlot.waitFor`, 10 s).
+ */
+export const LEASE = 8000;
 /** How often is tried what others, or a slot on the move, have thwarted: some four seconds in all. */
 export const TRIES = 16;
 /** How often giving a lock back is tried. */
@@ -30,6 +33,7 @@ const CONFIRM = 500;
 
 /** The lock is somebody else's, or nobody's. */
 export class Lost extends Error {}
+const LOST = 'the lock of a key was lost';
 
 /** How a key is looked at under its lock. */
 export interface Sight {
@@ -87,16 +91,17 @@ export class Lock {
     this.mark = this.nextMark();
     this.markedAt = performance.now();
     // What stands there counts, and not the reply to SET: that may have been lost.
+    this.taken = true;
     this.taken = await this.see([['SET', this.lock, this.mark, 'NX', 'PX', this.lease]]);
     return this.taken;
   }
 
   /** Looks at the key again. @throws Lost */
   async look(): Promise<readonly Buffer[]> {
-    if (!(await this.see([]))) throw this.lost();
+    if (!(await this.see([]))) throw new Lost(LOST);
     if (performance.now() - this.markedAt > this.lease / 2) {
       await this.renew();
-      if (!(await this.see([]))) throw this.lost();
+      if (!(await this.see([]))) throw new Lost(LOST);
     }
     return this.seen;
   }
@@ -188,7 +193,8 @@ export class Lock {
         if ((await this.held?.exec([['DEL', lock]])) !== undefined) return;
         // What was watched beside the lock may have been touched.
       } else if (value !== undefined) {
-        if (!AWAY.test(value)) return;
+        if (value !== '' && !AWAY.test(value)) return;
+        // In a slot on the move it need not be where its key is.
         this.dropLink();
         this.held = await this.reach.hold(slot, ['EXISTS', lock]);
       }
@@ -206,11 +212,6 @@ export class Lock {
     this.mark = mark;
     this.markedAt = now;
     return true;
-  }
-
-  private lost(): Lost {
-    this.taken = false;
-    return new Lost('the lock of a key was lost');
   }
 
   /** Asks, behind `before`, for whose the lock is, and for what is to be seen. True: it is ours, and watched. */
@@ -235,13 +236,13 @@ export class Lock {
     }
   }
 
-  /** Watches the lock without looking at anything: what it says, or an error's line. */
+  /** Watches the lock without looking at anything: what it says, nothing where it is not there, or an error's line. */
   private async arm(held: Held): Promise<string> {
     const { lock, name, keeps } = this;
     const watched = keeps ? [lock, name] : [lock];
     const asked = [['UNWATCH'], ['WATCH', ...watched], ['GET', lock]].map((words) => held.ask(words));
     const value = (await Promise.all(asked)).at(-1)!;
-    return String(isError(value) ? value : bulkOf(value));
+    return String(isError(value) ? value : (bulkOf(value) ?? ''));
   }
 
   /** Of what left no reply: it has been executed by now, or never will be. */
@@ -256,7 +257,7 @@ export class Lock {
       if (await this.see([])) return true;
       this.mark = mark;
     }
-    throw this.lost();
+    throw new Lost(LOST);
   }
 
   private nextMark(): string {

@@ -133,6 +133,29 @@ test('a node that has lost the slot is left for its new owner', async (t) => {
   assert.equal(reach.held, 0);
 });
 
+test('a lock that is not where its key has gone is given back where it is', async (t) => {
+  const { rival, reach } = await stage(t);
+  const lock = lockFor(reach);
+  await lock.take();
+  let isThere = true;
+  reach.answers = (what) => {
+    // The key's new node is asked about the key, its old one about the lock.
+    if (what.startsWith('EXISTS')) isThere = what.includes('slotless:');
+    return what.startsWith('GET') && !isThere ? '$-1' : undefined;
+  };
+  let moved = true;
+  reach.before = (what) => {
+    if (moved && what.startsWith('MULTI')) isThere = moved = false;
+    return undefined;
+  };
+  await rival.call('PEXPIRE', NAME, 60_000);
+  await assert.rejects(lock.change([['INCR', KEY]]), Lost);
+  assert.equal(await rival.ask('EXISTS', NAME), 1);
+  await lock.release();
+  assert.equal(await rival.ask('EXISTS', NAME), 0);
+  assert.equal(reach.held, 0);
+});
+
 test('a slot that stays on the move is told of as it is', async (t) => {
   const { reach } = await stage(t);
   const lock = lockFor(reach);
