@@ -30,7 +30,7 @@ test('an error is thrown as it is, to be the reply', () => {
 });
 
 test('what no server answers is taken for nothing else', () => {
-  for (const strange of [':|', ':1e5|', ':99999999999999999999|', '+OK|', '$2|ab|', '*0|', '', '%1|', '#t|'])
+  for (const strange of [':1e5|', ':99999999999999999999|', '+OK|', '$2|ab|', '*0|', '', '%1|', '#t|'])
     assert.throws(() => integerOf(of(strange)), SENSELESS, strange);
   for (const strange of [':1|', '+OK|', '*1|$1|a|', '$5|a|', ''])
     assert.throws(() => bulkOf(of(strange)), SENSELESS, strange);
