@@ -50,12 +50,18 @@ export class ClientReach implements Reach {
     return this.client.context.config.streamAbove;
   }
 
-  async atomically(slot: number, commands: readonly Queued[], again: boolean): Promise<Buffer[]> {
+  async atomically(
+    slot: number,
+    commands: readonly Queued[],
+    again: boolean,
+    leaves = false,
+  ): Promise<Buffer[]> {
     this.wrote(slot);
-    if (!commands.every(isWords)) return this.atomicallyAside(slot, commands);
+    if (!commands.every(isWords)) return this.atomicallyAside(slot, commands, leaves);
     const run = runOf(commands);
-    if (run.length > this.pourAbove) return this.atomicallyAside(slot, commands);
-    const reply = await AskedRun.askRun(this.asker, slot, run, commands.length + 2, again);
+    if (run.length > this.pourAbove) return this.atomicallyAside(slot, commands, leaves);
+    const count = commands.length + 2;
+    const reply = await AskedRun.askRun(this.asker, slot, { run, count, again, leaves });
     return repliesOf(reply, commands.length);
   }
 
@@ -112,10 +118,17 @@ export class ClientReach implements Reach {
   }
 
   /** What is long would hold up those who share a link. */
-  private async atomicallyAside(slot: number, commands: readonly Queued[]): Promise<Buffer[]> {
+  private async atomicallyAside(
+    slot: number,
+    commands: readonly Queued[],
+    leaves: boolean,
+  ): Promise<Buffer[]> {
     const { holdFor } = this.client.context.config.failover;
     const deadline = performance.now() + holdFor;
+    let tries = 0;
     do {
+      // A slot that has moved is found the second time.
+      if (leaves && tries++ === 2) throw new Refusal(errors.tryAgain());
       const held = await this.hold(slot, ['EXISTS', probeKey(slot)]);
       try {
         const replies = await held.exec(commands);
@@ -150,15 +163,27 @@ class KeysAsked extends Question {
   }
 }
 
+interface RunOptions {
+  readonly run: Buffer;
+  /** Commands, MULTI and EXEC included. */
+  readonly count: number;
+  readonly again: boolean;
+  /** That its slot is on the move ends it. */
+  readonly leaves: boolean;
+}
+
 /** A run as a question of the proxy's own: its promise is of EXEC's reply, or of what stood in its way. */
 class AskedRun extends Question {
   private readonly course = new Course();
   private count = 0;
+  private leaves = false;
 
-  static askRun(asker: Asker, slot: number, run: Buffer, count: number, again: boolean): Promise<Buffer> {
+  static askRun(asker: Asker, slot: number, options: RunOptions): Promise<Buffer> {
+    const { run, count, again, leaves } = options;
     return new Promise((resolve) => {
       const asked = new AskedRun(asker, slot, again, resolve);
       asked.count = count;
+      asked.leaves = leaves;
       asked.start(run, 0, run.length);
     });
   }
@@ -171,7 +196,8 @@ class AskedRun extends Question {
     if (bytes[from] !== MINUS) return this.conclude(bytes, from, to);
     const { course } = this;
     const error = course.redirect(bytes, from, to);
-    if (error !== undefined && this.bounce(error, 0, error.length)) return;
+    const told = this.leaves && error?.equals(errors.tryAgain());
+    if (error !== undefined && !told && this.bounce(error, 0, error.length)) return;
     const plain = error ?? course.discarded(bytes, from, to);
     this.conclude(plain, 0, plain.length);
     course.end(bytes, from, to);

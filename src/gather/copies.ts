@@ -156,8 +156,8 @@ function renamed(reply: Buffer, from: Buffer, to: Buffer): Buffer {
 export class Proofs {
   private readonly proven = new Map<string, Set<number>>();
 
-  /** Shows that the owner of a slot takes these copies. @throws Refusal when it does not */
-  async require(reach: Reach, copies: Copies): Promise<void> {
+  /** Shows that the owner of a slot takes these copies. `leaves`: see Reach. @throws Refusal when it does not */
+  async require(reach: Reach, copies: Copies, leaves = false): Promise<void> {
     const owner = reach.ownerOf(copies.slot);
     const known = this.proven.get(owner) ?? new Set();
     const samples = await Promise.all(
@@ -169,7 +169,7 @@ export class Proofs {
     if (lacking.length === 0) return;
     step('copy: prove');
     const restores = lacking.map(({ as, copy }) => copies.restore(as, copy));
-    const replies = await reach.atomically(copies.slot, [...restores, ...copies.removals()], true);
+    const replies = await reach.atomically(copies.slot, [...restores, ...copies.removals()], true, leaves);
     for (const reply of replies) succeeded(reply);
     for (const { copy } of lacking) if (isPlain(copy.payload)) known.add(versionOf(copy.payload));
     if (owner !== '' && owner === reach.ownerOf(copies.slot)) this.proven.set(owner, known);

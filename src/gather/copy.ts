@@ -18,9 +18,10 @@
 import type { Key } from '../command/across.ts';
 import { temporaryKey } from '../command/reserved.ts';
 import * as errors from '../resp/errors.ts';
+import { inSomeSlot } from './aside.ts';
 import { Copies, dump, mayCopy, newId, Proofs, type Source, sizesOf } from './copies.ts';
 import type { Crossing } from './crossing.ts';
-import { GONE, Refusal, type Words } from './reach.ts';
+import { GONE, isOnTheMove, type Reach, Refusal, type Words } from './reach.ts';
 import { bulkOf, integerOf, isError, succeeded } from './replies.ts';
 import { step } from './steps.ts';
 
@@ -52,6 +53,20 @@ const LIFETIME = 10_000;
 const proofs = new Proofs();
 
 export async function copyAndRun(call: Crossing): Promise<Buffer> {
+  try {
+    return await runAtHome(call);
+  } catch (error) {
+    if (!leaves(call) || !isOnTheMove(error)) throw error;
+    return runAside(call);
+  }
+}
+
+/** Where the slot of its keys is on the move, it can run in any other. */
+function leaves({ command, keys }: Crossing): boolean {
+  return OVERWRITE.has(command.name) || keys.every(({ written }) => !written);
+}
+
+async function runAtHome(call: Crossing): Promise<Buffer> {
   const { keys, reach, limits, command } = call;
   const written = keys.find((key) => key.written);
   const sources = distinct(
@@ -85,12 +100,13 @@ export async function copyAndRun(call: Crossing): Promise<Buffer> {
 /** Runs the command with its copies. */
 async function runHere(call: Crossing, copies: Copies, writes: boolean): Promise<Buffer> {
   const { words, keys, reach } = call;
-  if (writes) await proofs.require(reach, copies);
+  if (writes) await proofs.require(reach, copies, leaves(call));
   const native = [...words];
   for (const { at, name } of keys) native[at] = copies.nameOf(name);
   const { restores } = copies;
   step('copy: run');
-  const replies = await reach.atomically(copies.slot, [...restores, native, ...copies.removals()], !writes);
+  const all = [...restores, native, ...copies.removals()];
+  const replies = await reach.atomically(copies.slot, all, !writes, leaves(call));
   for (let i = 0; i < restores.length; i++) succeeded(replies[i]);
   step('copy: done');
   return copies.rename(replies[restores.length]!);
@@ -112,17 +128,53 @@ async function runThere(call: Crossing, written: Key, bytes: number): Promise<Bu
   const native: Words = words.map((word, at) => (at === written.at ? as : word));
   step('copy: run');
   if (bytes > reach.pourAbove) return pourResult(call, written, { slot, name: as }, native);
-  const [reply, dumped] = await reach.atomically(slot, [native, ['DUMP', as], ['UNLINK', as]], true);
-  if (isError(reply!)) return reply!;
-  const payload = bulkOf(dumped!);
+  const [reply, dumped] = await reach.atomically(slot, [native, ['DUMP', as], ['UNLINK', as]], true, true);
+  return isError(reply!) ? reply! : store(reach, written, dumped!, reply!);
+}
+
+/** Stores a result, or that there is none, by what DUMP said of it. */
+async function store(reach: Reach, written: Key, dumped: Buffer, reply: Buffer): Promise<Buffer> {
+  const { slot, name } = written;
+  const payload = bulkOf(dumped);
   step('copy: store');
   succeeded(
     payload === undefined
-      ? await reach.ask(written.slot, ['DEL', written.name], false)
-      : await reach.ask(written.slot, ['RESTORE', written.name, 0, payload, 'REPLACE'], false),
+      ? await reach.ask(slot, ['DEL', name], false)
+      : await reach.ask(slot, ['RESTORE', name, 0, payload, 'REPLACE'], false),
   );
   step('copy: done');
-  return reply!;
+  return reply;
+}
+
+/**
+ * In some other slot, on copies of all that it reads: a transaction needs all its keys at one node, and in a slot that
+ * is on the move new ones are made at another node than that of the old. Single keys are found wherever they are.
+ */
+async function runAside(call: Crossing): Promise<Buffer> {
+  const { words, keys, reach, limits } = call;
+  const written = keys.find((key) => key.written);
+  const sources = distinct(keys.filter((key) => !key.written));
+  const sizes = await sizesOf(reach, sources);
+  mayCopy(sum(sizes), limits.maxBytes);
+  return reach.within(sum(sizes), async () => {
+    const dumps = await dump(reach, sources, sizes, false);
+    mayCopy(sum(dumps.map(({ payload }) => payload?.length ?? 0)), limits.maxBytes);
+    return inSomeSlot(async (slot) => {
+      const copies = new Copies({ slot, id: newId(), expiring: false, most: limits.maxBytes }, dumps);
+      const as = temporaryKey(slot, newId(), 0);
+      const native = [...words];
+      for (const { at, name, written } of keys) native[at] = written ? as : copies.nameOf(name);
+      const { restores } = copies;
+      step('copy: run');
+      const all = [...restores, native, ['DUMP', as], ...copies.removals(as)];
+      const replies = await reach.atomically(slot, all, true, true);
+      for (let i = 0; i < restores.length; i++) succeeded(replies[i]);
+      const [reply, dumped] = replies.slice(restores.length);
+      if (written !== undefined && !isError(reply!)) return store(reach, written, dumped!, reply!);
+      step('copy: done');
+      return copies.rename(reply!);
+    });
+  });
 }
 
 /** The same where the result may be large: it is a key of its own for a moment, with a time to live. */
@@ -133,7 +185,7 @@ async function pourResult(
   native: Words,
 ): Promise<Buffer> {
   const make = [native, ['PEXPIRE', as, LIFETIME], ['MEMORY', 'USAGE', as]];
-  const [reply, , usage] = await reach.atomically(slot, make, true);
+  const [reply, , usage] = await reach.atomically(slot, make, true, true);
   const size = integerOf(usage!) ?? 0;
   if (isError(reply!)) return reply!;
   try {

@@ -44,9 +44,10 @@ export interface Reach {
   /**
    * MULTI, the commands, EXEC: their raw replies, errors among them.
    * `again`: nothing is different if it is executed twice, so it may be when its link is lost.
+   * `leaves`: while the slot moves, what has several keys can't be executed there; that is told, and not waited for.
    * @throws Refusal when nothing was executed, or nobody knows
    */
-  atomically(slot: number, commands: readonly Queued[], again: boolean): Promise<Buffer[]>;
+  atomically(slot: number, commands: readonly Queued[], again: boolean, leaves?: boolean): Promise<Buffer[]>;
   /**
    * A link to the owner of a slot, which answers `question`, a command with a key of that slot. To be released.
    * @throws Refusal when there is no such owner, or no link to be had
@@ -78,6 +79,13 @@ export interface Held {
   exec(commands: readonly Queued[]): Promise<Buffer[] | undefined>;
   /** Gives the link back; what was watched is watched no more. */
   release(): void;
+}
+
+const ON_THE_MOVE = 'TRYAGAIN Multiple keys request during rehashing of slot';
+
+/** Whether nothing was executed since a slot is on the move. */
+export function isOnTheMove(error: unknown): error is Refusal {
+  return error instanceof Refusal && error.message === ON_THE_MOVE;
 }
 
 /** Ends a command with this error reply. */

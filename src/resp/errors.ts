@@ -56,6 +56,7 @@ export const notInteger = fixed('ERR value is not an integer or out of range');
 /** sort.c: a weight that is no number. */
 export const noWeight = fixed("ERR One or more scores can't be converted into double");
 export const selectInCluster = fixed('ERR SELECT is not allowed in cluster mode');
+export const tryAgain = fixed('TRYAGAIN Multiple keys request during rehashing of slot');
 export const dbIndex = fixed('ERR DB index is out of range');
 export const selectRange = fixed('ERR value is out of range, value must between -2147483648 and 2147483647');
 export const noSuchKey = fixed('ERR no such key');
