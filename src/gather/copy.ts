@@ -22,6 +22,7 @@ import { inSomeSlot } from './aside.ts';
 import { Copies, dump, mayCopy, newId, Proofs, type Source, sizesOf } from './copies.ts';
 import type { Crossing } from './crossing.ts';
 import { GONE, isOnTheMove, type Reach, Refusal, type Words } from './reach.ts';
+import { runRelaxed } from './relaxed.ts';
 import { bulkOf, integerOf, isError, succeeded } from './replies.ts';
 import { step } from './steps.ts';
 
@@ -56,14 +57,10 @@ export async function copyAndRun(call: Crossing): Promise<Buffer> {
   try {
     return await runAtHome(call);
   } catch (error) {
-    if (!leaves(call) || !isOnTheMove(error)) throw error;
-    return runAside(call);
+    if (!isOnTheMove(error)) throw error;
+    const overwrites = OVERWRITE.has(call.command.name) || call.keys.every(({ written }) => !written);
+    return overwrites ? runAside(call) : runRelaxed(call);
   }
-}
-
-/** Where the slot of its keys is on the move, it can run in any other. */
-function leaves({ command, keys }: Crossing): boolean {
-  return OVERWRITE.has(command.name) || keys.every(({ written }) => !written);
 }
 
 async function runAtHome(call: Crossing): Promise<Buffer> {
@@ -100,13 +97,13 @@ async function runAtHome(call: Crossing): Promise<Buffer> {
 /** Runs the command with its copies. */
 async function runHere(call: Crossing, copies: Copies, writes: boolean): Promise<Buffer> {
   const { words, keys, reach } = call;
-  if (writes) await proofs.require(reach, copies, leaves(call));
+  if (writes) await proofs.require(reach, copies, true);
   const native = [...words];
   for (const { at, name } of keys) native[at] = copies.nameOf(name);
   const { restores } = copies;
   step('copy: run');
   const all = [...restores, native, ...copies.removals()];
-  const replies = await reach.atomically(copies.slot, all, !writes, leaves(call));
+  const replies = await reach.atomically(copies.slot, all, !writes, true);
   for (let i = 0; i < restores.length; i++) succeeded(replies[i]);
   step('copy: done');
   return copies.rename(replies[restores.length]!);
@@ -129,12 +126,16 @@ async function runThere(call: Crossing, written: Key, bytes: number): Promise<Bu
   step('copy: run');
   if (bytes > reach.pourAbove) return pourResult(call, written, { slot, name: as }, native);
   const [reply, dumped] = await reach.atomically(slot, [native, ['DUMP', as], ['UNLINK', as]], true, true);
-  return isError(reply!) ? reply! : store(reach, written, dumped!, reply!);
+  return isError(reply!) ? reply! : storeDump(reach, written, dumped!, reply!);
 }
 
 /** Stores a result, or that there is none, by what DUMP said of it. */
-async function store(reach: Reach, written: Key, dumped: Buffer, reply: Buffer): Promise<Buffer> {
-  const { slot, name } = written;
+export async function storeDump(
+  reach: Reach,
+  { name, slot }: Source,
+  dumped: Buffer,
+  reply: Buffer,
+): Promise<Buffer> {
   const payload = bulkOf(dumped);
   step('copy: store');
   succeeded(
@@ -170,7 +171,7 @@ async function runAside(call: Crossing): Promise<Buffer> {
       const replies = await reach.atomically(slot, all, true, true);
       for (let i = 0; i < restores.length; i++) succeeded(replies[i]);
       const [reply, dumped] = replies.slice(restores.length);
-      if (written !== undefined && !isError(reply!)) return store(reach, written, dumped!, reply!);
+      if (written !== undefined && !isError(reply!)) return storeDump(reach, written, dumped!, reply!);
       step('copy: done');
       return copies.rename(reply!);
     });

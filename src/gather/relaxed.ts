@@ -10,14 +10,16 @@
 // all is done over again: so it is as if the command had run at one instant. From then on each slot is changed at
 // one instant, but not all at the same: see write-back.ts.
 //
-// It runs where most keys lie. A command that fails midway has changed what it has changed, as on one server.
+// It runs where most keys lie, or, while that slot is on the move, in some other. A command that fails midway has
+// changed what it has changed, as on one server.
 
 import * as errors from '../resp/errors.ts';
+import { someSlot } from './aside.ts';
 import { Budget } from './budget.ts';
 import { type Copy, mayCopy, newId, sizesOf } from './copies.ts';
 import type { Crossing } from './crossing.ts';
 import { Hindered, Place, type Target, targetsOf, withPlaces } from './places.ts';
-import { Refusal } from './reach.ts';
+import { isOnTheMove, Refusal } from './reach.ts';
 import { type Native, nativeOf } from './script.ts';
 import { Standins } from './standins.ts';
 import { step } from './steps.ts';
@@ -42,23 +44,23 @@ export async function runRelaxed(call: Crossing): Promise<Buffer> {
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   mayCopy(bytes, limits.maxBytes);
   const slot = fullest(targets, sizes);
-  const native = await nativeOf(call, slot);
   const { waitFor } = limits;
   const patience = { command: command.name, waitFor, deadline: performance.now() + waitFor };
   const names = targets.map(({ name }) => name);
   return turns.during(names, LINKS, patience, () =>
-    reach.within(bytes, () => untilDone(call, targets, slot, native, patience)),
+    reach.within(bytes, () => untilDone(call, targets, slot, patience)),
   );
 }
 
 async function untilDone(
   call: Crossing,
   targets: readonly Target[],
-  slot: number,
-  native: Native,
+  fullest: number,
   patience: Patience,
 ): Promise<Buffer> {
   const { reach, command } = call;
+  let slot = fullest;
+  let native = await nativeOf(call, slot);
   for (let tries = 1, changed = 0; ; tries++) {
     const token = newId();
     const places = [...Map.groupBy(targets, (target) => target.slot)]
@@ -71,12 +73,21 @@ async function untilDone(
       if (reply !== undefined) return reply;
       if (++changed === ATTEMPTS) throw new Refusal(errors.keysChanged(command.name, ATTEMPTS));
     } catch (error) {
-      if (!(error instanceof Hindered)) throw error;
-      if (performance.now() > patience.deadline)
-        throw error.moving ? new Refusal(errors.notServed(error.message)) : waitedInVain(patience);
+      const moves = isOnTheMove(error);
+      if (!moves && !(error instanceof Hindered)) throw error;
+      if (performance.now() > patience.deadline) throw moves ? error : hindrance(error, patience);
+      if (moves) {
+        slot = someSlot();
+        native = await nativeOf(call, slot);
+      }
     }
     await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(PAUSE, 2 ** (tries / 2))));
   }
+}
+
+/** The error where it has waited for too long. */
+function hindrance({ moving, message }: Hindered, patience: Patience): Refusal {
+  return moving ? new Refusal(errors.notServed(message)) : waitedInVain(patience);
 }
 
 /**

@@ -18,13 +18,14 @@ import { temporaryKey } from '../command/reserved.ts';
 import { allIn, named, ownOrder, type Pattern, parseSort, type Sort, windowOf } from '../command/sort.ts';
 import { byScores, byTexts, distinct, scoreOf, untilNul } from '../command/weights.ts';
 import * as errors from '../resp/errors.ts';
-import { array, bulk, nil } from '../resp/write.ts';
+import { array, bulk, nil, ZERO } from '../resp/write.ts';
+import { inSomeSlot } from './aside.ts';
 import { mayCopy, newId, sizesOf } from './copies.ts';
-import { copyAndRun } from './copy.ts';
+import { copyAndRun, storeDump } from './copy.ts';
 import type { Crossing } from './crossing.ts';
 import { lookUp } from './lookups.ts';
 import { Meter } from './meter.ts';
-import { Refusal, type Words } from './reach.ts';
+import { isOnTheMove, type Reach, Refusal, type Words } from './reach.ts';
 import { bulksOf, succeeded } from './replies.ts';
 import { step } from './steps.ts';
 
@@ -178,10 +179,30 @@ async function store(
     ['UNLINK', as],
   ];
   step('sort: store');
-  const replies = await reach.atomically(slot, commands, false);
-  for (const reply of replies) succeeded(reply);
-  step('sort: done');
-  return replies.at(-2)!;
+  try {
+    const replies = await reach.atomically(slot, commands, false, true);
+    for (const reply of replies) succeeded(reply);
+    step('sort: done');
+    return replies.at(-2)!;
+  } catch (error) {
+    if (!isOnTheMove(error)) throw error;
+    return storeMoving(reach, name, slot, elements);
+  }
+}
+
+/** The same while the slot is on the move: the list is made in some other. */
+function storeMoving(reach: Reach, name: Buffer, slot: number, elements: readonly Buffer[]): Promise<Buffer> {
+  return inSomeSlot(async (other) => {
+    const as = temporaryKey(other, newId(), 0);
+    const made = await reach.atomically(
+      other,
+      [...pushes(as, elements), ['DUMP', as], ['UNLINK', as]],
+      true,
+      true,
+    );
+    for (const reply of made) succeeded(reply);
+    return storeDump(reach, { name, slot }, made.at(-2)!, made.at(-3) ?? ZERO);
+  });
 }
 
 function pushes(key: Buffer, elements: readonly Buffer[]): Words[] {

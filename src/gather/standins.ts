@@ -63,7 +63,10 @@ export class Standins {
     return this.byName.get(key.toString('latin1'))!;
   }
 
-  /** Runs a command that names them. @throws Refusal when they could not be made; then nothing has happened */
+  /**
+   * Runs a command that names them.
+   * @throws Refusal when they could not be made, or their slot is on the move: then nothing has happened
+   */
   async run(reach: Reach, native: Words): Promise<Outcome> {
     const present = this.all.filter(({ copy }) => copy.payload !== undefined);
     const written = this.all.filter((each) => each.written);
@@ -83,6 +86,7 @@ export class Standins {
         ...looks,
         ['UNLINK', ...this.all.map(({ as }) => as)],
       ],
+      true,
       true,
     );
     for (const reply of replies.splice(0, present.length)) succeeded(reply);
