@@ -6,8 +6,11 @@ import { slotOf } from '../../src/command/slot.ts';
 import type { Argument, RawClient } from '../support/client.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { until } from '../support/wait.ts';
 
 const CLIENTS = 6;
+/** Keys of whose slots clients read or write. */
+const MOVED = ['a', 'd0', 'e1', 'b', 'w1', 'd2', 'e3', 'd4'];
 const slot = (key: string) => slotOf(Buffer.from(key), 0, key.length);
 
 describe('a cluster with replicas', () => {
@@ -16,7 +19,7 @@ describe('a cluster with replicas', () => {
   let client: RawClient;
 
   before(async () => {
-    cluster = await startCluster({ primaries: 3, replicas: 1 });
+    cluster = await startCluster({ config: ['--cluster-node-timeout', '15000'] });
     proxy = await startProxy({ cluster, settings: { workers: 2, 'crossSlot.level': 'all' } });
     client = await proxy.connect();
     await client.call('SADD', 'a', 1, 2, 3);
@@ -30,7 +33,7 @@ describe('a cluster with replicas', () => {
   });
 
   /** Clients that go on while something happens; every reply is what it would be if nothing did. */
-  async function goOnDuring(event: () => Promise<void>): Promise<void> {
+  async function goOnDuring(event: (rounds: () => number) => Promise<void>): Promise<void> {
     let over = false;
     let rounds = 0;
     const workers = Array.from({ length: CLIENTS }, async (_, i) => {
@@ -59,24 +62,59 @@ describe('a cluster with replicas', () => {
       }
       one.destroy();
     });
-    await Promise.race([Promise.all(workers), event()]).finally(() => {
+    await Promise.race([Promise.all(workers), event(() => rounds)]).finally(async () => {
       over = true;
+      await Promise.allSettled(workers);
     });
     await Promise.all(workers);
-    assert.ok(rounds >= CLIENTS);
   }
 
   test('no command fails or is wrong while the slots of its keys move', { timeout: 60_000 }, async () => {
-    await goOnDuring(async () => {
-      for (const key of ['a', 'd0', 'e1', 'b', 'w1', 'd2']) {
+    await goOnDuring(async (rounds) => {
+      for (const key of MOVED) {
         const owner = await cluster.ownerOf(slot(key));
         const [other] = cluster.primaries.filter(({ port }) => port !== owner.port);
         await cluster.moveSlot(slot(key), other!.port);
+        const before = rounds();
+        await until('clients to go on', () => rounds() >= before + CLIENTS);
       }
     });
   });
 
-  test("nor while a replica takes its primary's place by plan", { timeout: 60_000 }, async () => {
+  test('what reads and what overwrites does not wait for the end of a move', {
+    timeout: 60_000,
+  }, async () => {
+    for (const key of ['{o}a', '{o}b']) await client.call('SADD', key, 1, 2);
+    await client.call('SADD', 'p', 2, 3);
+    const source = await cluster.ownerOf(slot('{o}'));
+    const [target] = cluster.primaries.filter(({ port }) => port !== source.port);
+    await cluster.beginMove(slot('{o}'), target!.port);
+    const calls: readonly (readonly [expected: string, line: string])[] = [
+      [':1', 'SINTERCARD 2 {o}a p'],
+      ['*1,$1,2', 'SINTER {o}a p {o}b'],
+      [':3', 'SUNIONSTORE {o}b {o}a p'],
+      [':3', 'SUNIONSTORE {o}b {o}b p'],
+      [':2', 'SUNIONSTORE {o}b {o}a none p2'],
+      [':0', 'SINTERSTORE {o}b {o}a none p2'],
+      [':2', 'SUNIONSTORE {o}b {o}a none p2'],
+      [':2', 'SORT p BY w* STORE {o}b'],
+      [':2', 'SUNIONSTORE {o}b {o}a none p2'],
+    ];
+    // All is at the source; then some is here and some there; then all is at the target.
+    for (const moved of [0, 1, 10]) {
+      await cluster.moveKeys(slot('{o}'), source.port, target!.port, moved);
+      for (const [expected, line] of calls) {
+        const reply = String(await client.call(...line.split(' '))).trimEnd();
+        assert.equal(reply.replaceAll('\r\n', ','), expected, `${line} (${moved} moved)`);
+      }
+    }
+    await cluster.moveSlot(slot('{o}'), target!.port);
+    assert.equal(await client.ask('SUNIONSTORE', '{o}b', '{o}a', 'p'), 3);
+  });
+
+  test("no command fails or is wrong while a replica takes its primary's place by plan", {
+    timeout: 60_000,
+  }, async () => {
     await goOnDuring(async () => {
       for (const key of ['a', 'b']) {
         await cluster.failover((await cluster.ownerOf(slot(key))).port);
