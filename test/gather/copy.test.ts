@@ -6,7 +6,8 @@ import { keysAcross } from '../../src/command/across.ts';
 import { isReserved } from '../../src/command/reserved.ts';
 import { slotOf } from '../../src/command/slot.ts';
 import { copyAndRun } from '../../src/gather/copy.ts';
-import { GONE, type Refusal } from '../../src/gather/reach.ts';
+import { GONE, Refusal } from '../../src/gather/reach.ts';
+import { tryAgain } from '../../src/resp/errors.ts';
 import { framed } from '../command/framed.ts';
 import { type Fixture, startAll, stopAll } from '../command/tables.ts';
 import { type Answers, AskedReach, bulk, payload } from './asked.ts';
@@ -111,6 +112,30 @@ test('a read with a copy that was refused is an error, whatever the command said
     run(reach, 'SINTERCARD 2 a b'),
     (error: Refusal) => String(error.reply) === '-OOM no\r\n',
   );
+});
+
+test('while its slot is on the move, what reads or overwrites runs in another, on copies of all it reads', async () => {
+  const moving = [slot('a'), slot('d')];
+  const answers: Answers = (line, at) => {
+    if (!moving.includes(at)) return /^(SUNIONSTORE|SINTERCARD)/.test(line) ? ':7\r\n' : undefined;
+    if (/^(RESTORE|DUMP|UNLINK) slotless:/.test(line)) throw new Refusal(tryAgain());
+    return undefined;
+  };
+  const store = holding({ a: 10, '{d}1': 10 }, answers);
+  assert.equal(await run(store, 'SUNIONSTORE d a {d}1 d'), ':7\r\n');
+  const [made, sent] = store.asked.slice(-2);
+  assert.ok(!moving.includes(made!.slot));
+  assert.deepEqual(shown(made!.lines), ['RESTORE', 'RESTORE', 'SUNIONSTORE * * * *', 'DUMP *', 'UNLINK']);
+  assert.deepEqual([sent!.slot, sent!.lines[0]!.split(' ', 2)], [slot('d'), ['RESTORE', 'd']]);
+  const read = holding({ a: 10, b: 5 }, answers);
+  assert.equal(await run(read, 'SINTERCARD 2 a b'), ':7\r\n');
+  assert.deepEqual(shown(read.asked.at(-1)!.lines), [
+    'RESTORE',
+    'RESTORE',
+    'SINTERCARD 2 * *',
+    'DUMP *',
+    'UNLINK',
+  ]);
 });
 
 test('what is more than may be copied is not, also when it was small a moment ago', async () => {
