@@ -26,6 +26,10 @@ const HELLO = encodeCommand(['HELLO']);
 const MARK = encodeCommand(['FUNCTION', 'RESTORE', NO_FUNCTIONS, 'APPEND']);
 /** Servers before functions count from any command. */
 const UNKNOWN = /^-ERR unknown (sub)?command/i;
+/** What a replica says to WAIT and WAITAOF. */
+const DEMOTED = /^-ERR WAIT(AOF)? cannot be used with replica instances/;
+/** Between two looks at the map, ms. */
+const PAUSE = 50;
 const MINUS = 45;
 
 export async function waitForReplicas(call: Blocking): Promise<Buffer> {
@@ -34,13 +38,23 @@ export async function waitForReplicas(call: Blocking): Promise<Buffer> {
   const denied =
     client.session.username === client.context.config.username ? undefined : await denial(client, args);
   if (denied !== undefined) return denied;
-  const nodes = shardsOf(call);
-  if (nodes.length === 0) return errors.notReady('no shard is known');
-  const replies = await Asker.asProxy(client, (asker) =>
-    Promise.all(nodes.map((node) => askOne(call, asker, node))),
-  );
+  const replies = await Asker.asProxy(client, (asker) => askAll(call, asker));
+  if (replies.length === 0) return errors.notReady('no shard is known');
   if (client.leaving && call.how !== undefined) client.close();
   return call.conclude(least(replies), false);
+}
+
+/** The replies of all primaries. One that has become a replica has not waited: its heir is looked for. */
+async function askAll(call: Blocking, asker: Asker): Promise<Buffer[]> {
+  const { cluster } = call.client;
+  const deadline = performance.now() + cluster.options.holdFor;
+  for (;;) {
+    const replies = await Promise.all(shardsOf(call).map((node) => askOne(call, asker, node)));
+    const replaced = replies.some((reply) => DEMOTED.test(reply.toString('latin1', 0, 80)));
+    if (!replaced || call.how !== undefined || performance.now() > deadline) return replies;
+    cluster.ask('a primary has become a replica');
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
 }
 
 /** The primaries of the slots that the client has written to, or of all. */
