@@ -110,11 +110,11 @@ async function runHere(call: Crossing, copies: Copies, writes: boolean): Promise
 }
 
 /** All it reads lies in one slot, and it writes in another. */
-function sendsResult({ command, words, keys }: Crossing, written: Key, sources: readonly Source[]): boolean {
+function sendsResult({ command, keys }: Crossing, written: Key, sources: readonly Source[]): boolean {
   if (!OVERWRITE.has(command.name) || sources.length === 0) return false;
   if (keys.some((key) => !key.written && key.name.equals(written.name))) return false;
   const { slot } = sources[0]!;
-  return words.length > 0 && slot !== written.slot && sources.every((source) => source.slot === slot);
+  return slot !== written.slot && sources.every((source) => source.slot === slot);
 }
 
 /** Makes the result where its sources are, and sends it to its destination. `bytes`: of the sources. */

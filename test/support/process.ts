@@ -6,7 +6,8 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Argument, connect, type RawClient, type Value } from './client.ts';
 import { BUS, freePort } from './ports.ts';
 import { adopt, end } from './reaper.ts';
@@ -118,7 +119,10 @@ export class Process {
     // In a group of its own: a Ctrl-C at the terminal is for the one who started it.
     const detached = true;
     const where = ['--port', String(this.port)];
-    if (this.clustered) where.push('--cluster-port', String(this.port + BUS));
+    if (this.clustered) {
+      where.push('--cluster-port', String(this.port + BUS));
+      mendShards(join(this.folder, 'nodes.conf'));
+    }
     const child = spawn(server, [...where, ...this.args], {
       env,
       cwd: this.folder,
@@ -160,3 +164,21 @@ export class Process {
     if (this.child) await end(this.child, 'SIGKILL');
   }
 }
+
+/**
+ * A server that is killed before it has learned the shard of a node anew refuses its own file at the next start
+ * (Valkey 8.0: "corrupted cluster config file"): a replica there is in another shard than its primary. So it is put
+ * into that one.
+ */
+function mendShards(file: string): void {
+  if (!existsSync(file)) return;
+  const lines = readFileSync(file, 'utf8').split('\n');
+  const shards = new Map(lines.map((line) => [line.split(' ')[0], SHARD.exec(line)?.[1]]));
+  const mended = lines.map((line) => {
+    const shard = shards.get(line.split(' ')[3]);
+    return shard === undefined ? line : line.replace(SHARD, `shard-id=${shard}`);
+  });
+  writeFileSync(file, mended.join('\n'));
+}
+
+const SHARD = /shard-id=([0-9a-f]{40})/;
