@@ -123,9 +123,7 @@ export class Copies {
     if (payload === undefined)
       return { name, slot, as, replace: true, lifetime: expiring ? undefined : LIFETIME, most };
     if (!expiring) return ['RESTORE', as, LIFETIME, payload, 'REPLACE'];
-    return expires < 0
-      ? ['RESTORE', as, 0, payload, 'REPLACE']
-      : ['RESTORE', as, expires, payload, 'REPLACE', 'ABSTTL'];
+    return restore(as, payload, expires);
   }
 
   /** The commands that remove them, with what else is to be removed. */
@@ -140,8 +138,14 @@ export class Copies {
   }
 }
 
+/** The command that makes a key of its dump. `expires`: ms since 1970; negative: never. */
+export function restore(key: Buffer, payload: Buffer, expires: number, replace = true): Words {
+  const options = [...(replace ? ['REPLACE'] : []), ...(expires < 0 ? [] : ['ABSTTL'])];
+  return ['RESTORE', key, Math.max(expires, 0), payload, ...options];
+}
+
 /** Every bulk that is `from` as `to`; in a line, every mention. */
-function renamed(reply: Buffer, from: Buffer, to: Buffer): Buffer {
+export function renamed(reply: Buffer, from: Buffer, to: Buffer): Buffer {
   if (!reply.includes(from)) return reply;
   const bulk = (name: Buffer) => `$${name.length}\r\n${name.toString('latin1')}\r\n`;
   const text = reply.toString('latin1').replaceAll(bulk(from), () => bulk(to));

@@ -17,7 +17,7 @@ import * as errors from '../resp/errors.ts';
 import { ZERO } from '../resp/write.ts';
 import { newId } from './copies.ts';
 import { type Held, type Queued, type Reach, Refusal, type Words } from './reach.ts';
-import { bulkOf, isError, succeeded } from './replies.ts';
+import { bulkOf, isElsewhere, isError, succeeded } from './replies.ts';
 
 /**
  * After which a lock is gone whose owner has died, ms: longer than a failover by plan may halt a node (5 s), and shorter
@@ -282,14 +282,8 @@ export function pause(tries: number, most = 512): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, time));
 }
 
-/** Nothing was executed: the node has lost the slot, a part of it has moved, or the link was lost. */
-const ELSEWHERE = /^-(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|READONLY) /;
-/** Of these, what a node says that lives. */
+/** Of what says that the slot is elsewhere, what a node says that lives. */
 const AWAY = /^-(MOVED|ASK|TRYAGAIN|READONLY) /;
-
-function isElsewhere(reply: Buffer): boolean {
-  return isError(reply) && ELSEWHERE.test(reply.toString('latin1', 0, 16));
-}
 
 /** ROLE of a primary: its name, its offset, and an array of its replicas. */
 function hasNoReplica(role: Buffer): boolean {

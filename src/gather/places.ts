@@ -10,10 +10,11 @@
 // alone: a lock that has run out is no harm, since what is written is written under the WATCH.
 
 import type { Key } from '../command/across.ts';
+import { isNil } from '../command/blocking.ts';
 import { lockKey } from '../command/reserved.ts';
 import type { Copy, Source } from './copies.ts';
 import type { Held, Reach, Words } from './reach.ts';
-import { bulkOf, integerOf, isError, isNull, succeeded } from './replies.ts';
+import { bulkOf, integerOf, isElsewhere, succeeded } from './replies.ts';
 import { step } from './steps.ts';
 
 /** After which a lock is gone whose owner has died, ms. */
@@ -24,9 +25,6 @@ const UNLOCK = `
 for _, lock in ipairs(KEYS) do
   if redis.call('GET', lock) == ARGV[1] then redis.call('DEL', lock) end
 end`;
-
-/** What says that the slot is elsewhere now, or for a while nowhere. */
-const ELSEWHERE = /^-(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN) /;
 
 /** Keys could not be made ours; nothing is done. */
 export class Hindered extends Error {
@@ -159,7 +157,7 @@ export async function withPlaces<T>(
 /** @throws Hindered, or Refusal with another error */
 function mustBeOurs(replies: readonly Buffer[]): void {
   if (replies.some(isElsewhere)) throw new Hindered(true);
-  if (replies.some(isNull)) throw new Hindered(false);
+  if (replies.some(isNil)) throw new Hindered(false);
   for (const reply of replies) succeeded(reply);
 }
 
@@ -170,8 +168,4 @@ async function readKey(held: Held, { slot, name }: Source): Promise<Copy | undef
   const payload = bulkOf(replies[0]);
   const expires = payload === undefined ? -1 : (integerOf(replies[1]) ?? -1);
   return { slot, name, payload, poured: false, expires };
-}
-
-function isElsewhere(reply: Buffer): boolean {
-  return isError(reply) && ELSEWHERE.test(reply.toString('latin1'));
 }

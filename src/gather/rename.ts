@@ -12,7 +12,7 @@
 
 import * as errors from '../resp/errors.ts';
 import { OK, ONE, ZERO } from '../resp/write.ts';
-import { mayCopy } from './copies.ts';
+import { mayCopy, restore } from './copies.ts';
 import type { Crossing } from './crossing.ts';
 import { type Lock, Lost, pause, TRIES } from './lock.ts';
 import { moving, type Pair, Thwarted } from './pair.ts';
@@ -151,7 +151,5 @@ function copying({ name }: Lock): Words[] {
 function restoring({ seen: [dump, expires] }: Lock, { name }: Lock, replace: boolean): Words | undefined {
   const payload = bulkOf(dump!);
   if (payload === undefined) return undefined;
-  const at = integerOf(expires!)!;
-  const options = [...(replace ? ['REPLACE'] : []), ...(at < 0 ? [] : ['ABSTTL'])];
-  return ['RESTORE', name, Math.max(at, 0), payload, ...options];
+  return restore(name, payload, integerOf(expires!)!, replace);
 }

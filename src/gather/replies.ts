@@ -10,10 +10,12 @@ export function isError(reply: Buffer): boolean {
   return reply[0] === MINUS;
 }
 
-/** A null, in either version. */
-export function isNull(reply: Buffer): boolean {
-  return reply.length <= 5 && /^(\$-1|\*-1|_)\r\n$/.test(reply.toString('latin1'));
+/** Nothing was executed: the node has lost the slot, a part of it has moved, or it is nowhere for a while. */
+export function isElsewhere(reply: Buffer): boolean {
+  return isError(reply) && ELSEWHERE.test(reply.toString('latin1', 0, 16));
 }
+
+const ELSEWHERE = /^-(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|READONLY) /;
 
 /** The bytes of a bulk; undefined for a null. @throws Refusal with an error reply, or where it is no bulk */
 export function bulkOf(reply: Buffer): Buffer | undefined {

@@ -6,7 +6,7 @@
 // they have been copied, so such a value is compared with what its stand-in was before the command.
 
 import { temporaryKey } from '../command/reserved.ts';
-import type { Copy } from './copies.ts';
+import { type Copy, renamed, restore } from './copies.ts';
 import type { Target } from './places.ts';
 import type { Reach, Words } from './reach.ts';
 import { bulkOf, integerOf, succeeded } from './replies.ts';
@@ -114,25 +114,6 @@ export class Standins {
   }
 }
 
-export function restore(key: Buffer, payload: Buffer, expires: number): Words {
-  return expires < 0
-    ? ['RESTORE', key, 0, payload, 'REPLACE']
-    : ['RESTORE', key, expires, payload, 'REPLACE', 'ABSTTL'];
-}
-
 export function isSame(a: Buffer | undefined, b: Buffer | undefined): boolean {
   return a === undefined || b === undefined ? a === b : a.equals(b);
-}
-
-/** Every bulk that is `from` as `to`; in an error, every mention. */
-function renamed(reply: Buffer, from: Buffer, to: Buffer): Buffer {
-  if (!reply.includes(from)) return reply;
-  const latin1 = (bytes: Buffer) => bytes.toString('latin1');
-  const bulk = (name: Buffer) => `$${name.length}\r\n${latin1(name)}\r\n`;
-  const text = latin1(reply);
-  const isError = text.startsWith('-');
-  const said = isError
-    ? text.replaceAll(latin1(from), () => latin1(to))
-    : text.replaceAll(bulk(from), () => bulk(to));
-  return Buffer.from(said, 'latin1');
 }

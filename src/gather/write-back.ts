@@ -8,12 +8,12 @@
 // them since: then some keys are new and some are old, and the error says which.
 
 import * as errors from '../resp/errors.ts';
-import { Copies, type Copy, newId, Proofs } from './copies.ts';
+import { Copies, type Copy, newId, Proofs, restore } from './copies.ts';
 import type { Crossing } from './crossing.ts';
 import type { Place } from './places.ts';
 import { Refusal, type Words } from './reach.ts';
 import { bulkOf, isError, succeeded } from './replies.ts';
-import { type Change, isSame, restore } from './standins.ts';
+import { type Change, isSame } from './standins.ts';
 import { step } from './steps.ts';
 
 /** A slot to be written. */

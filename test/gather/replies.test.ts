@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { isNil } from '../../src/command/blocking.ts';
 import { Refusal } from '../../src/gather/reach.ts';
-import { bulkOf, bulksOf, integerOf, isNull } from '../../src/gather/replies.ts';
+import { bulkOf, bulksOf, integerOf } from '../../src/gather/replies.ts';
 
 const of = (text: string) => Buffer.from(text.replaceAll('|', '\r\n'), 'latin1');
 const SENSELESS = (error: unknown) => error instanceof Refusal && /makes no sense/.test(error.message);
@@ -14,7 +15,7 @@ test('each is read in either version of the protocol', () => {
   for (const nil of ['$-1|', '*-1|', '_|']) {
     assert.equal(bulkOf(of(nil)), undefined);
     assert.equal(integerOf(of(nil)), undefined);
-    assert.ok(isNull(of(nil)));
+    assert.ok(isNil(of(nil)));
   }
   assert.equal(integerOf(of(':-7|')), -7);
   assert.deepEqual(bulksOf(of('*2|$1|a|_|')), [Buffer.from('a'), undefined]);
